@@ -3,7 +3,6 @@
 use super::beyond::{beyond, limit_of};
 use super::from_start::from_start;
 use super::growing::growing;
-use super::idle::{covered, idle};
 use super::quantity::Reading;
 use super::sign::{Sign, may_be_counter};
 use super::standing_out::{Floor, StandingOut};
@@ -34,9 +33,9 @@ impl Group<'_> {
     }
 
     /// Where it is high from first to last: at one store, and at no other. One member of PD leads and does all
-    /// the work. A store that lacks the quantity has counted nothing of it.
+    /// the work.
     pub(super) fn high(&self, floor: Floor) -> Vec<Unusual> {
-        if self.component == Component::Pd || self.surveyed.len() <= PEERS {
+        if self.component == Component::Pd || self.targets.len() <= PEERS {
             return Vec::new();
         }
         let greatest = |track: &Track| track.values().fold(0.0, f64::max);
@@ -47,10 +46,11 @@ impl Group<'_> {
         let of_peers = by_value.get(1).map_or(0.0, |(value, _)| *value);
         let found = from_start(&self.targets[place].track, of_peers, floor.usual);
         let found = found.filter(|_| !self.stands_still(place));
-        let lacking = self.surveyed.len().saturating_sub(self.targets.len());
-        self.lasting(Course::High, place, found, |stretch| {
-            let levels = self.levels_elsewhere(&[place], stretch).into_iter();
-            median(levels.chain(std::iter::repeat_n(0.0, lacking)))
+        let mut standing = vec![Vec::new(); self.targets.len()];
+        standing[place].extend(found);
+        self.each(Course::High, &standing, |place, stretch| {
+            let levels = self.levels_elsewhere(&[place], stretch);
+            Some((vec![place], Scope::One, median(levels)))
         })
     }
 
@@ -68,7 +68,7 @@ impl Group<'_> {
         let one = &self.targets[place];
         let values = || one.track.values();
         let is_same = values().next().is_some_and(|first| values().all(|value| value == first));
-        self.sign != Sign::Amount && may_be_counter(one.quantity) && is_same
+        may_be_counter(one.quantity) && is_same
     }
 
     /// Where tasks wait too long from first to last, by how many are done.
@@ -76,58 +76,6 @@ impl Group<'_> {
         self.together_from_the_beginning(Course::Waits, |place| {
             let one = &self.targets[place];
             waits(&one.track, &self.survey.track(served(one.quantity, one.beside)?))
-        })
-    }
-
-    /// Where nothing is done from first to last, at one store whose peers all work. Of kinds of requests any
-    /// may be asked of some stores alone.
-    pub(super) fn idle(&self) -> Vec<Unusual> {
-        let of_kind = self.targets.iter().any(|one| one.quantity.label.is_some());
-        if self.component == Component::Pd || of_kind || self.targets.len() < PEERS {
-            return Vec::new();
-        }
-        let tracks: Vec<&Track> = self.targets.iter().map(|one| &one.track).collect();
-        let known = covered(&tracks);
-        let silent = |track: &Track| track.values().all(|value| value == 0.0);
-        let own = (0..tracks.len()).find(|place| silent(tracks[*place]));
-        let peers = || (0..tracks.len()).filter(|place| Some(*place) != own);
-        let at_work: Vec<&Track> = peers().map(|place| tracks[place]).collect();
-        let none = Track(Vec::new());
-        match own {
-            Some(place) => {
-                let found = idle(tracks[place], &at_work, known);
-                self.lasting(Course::Idle, place, found, |stretch| Some(stretch.baseline))
-            }
-            // One that lacks the quantity has never done any.
-            None if self.surveyed.len() == self.targets.len() + 1 => {
-                let has = |name: &str| self.targets.iter().any(|one| one.instance == name);
-                let lacking = self.surveyed.iter().find(|(name, _)| !has(name));
-                let found = idle(&none, &at_work, known);
-                let named = |mut one: Unusual, instance: &str| {
-                    one.expression = one.quantity.expression(instance, self.survey.step_ms());
-                    one.instances = vec![instance.to_owned()];
-                    one
-                };
-                let all = self.lasting(Course::Idle, 0, found, |stretch| Some(stretch.baseline));
-                let all = all.into_iter().zip(lacking);
-                all.map(|(one, (instance, _))| named(one, instance)).collect()
-            }
-            None => Vec::new(),
-        }
-    }
-
-    /// What is so at one target, and the value elsewhere.
-    fn lasting(
-        &self,
-        course: Course,
-        place: usize,
-        found: Option<StandingOut>,
-        elsewhere: impl Fn(&StandingOut) -> Option<f64>,
-    ) -> Vec<Unusual> {
-        let mut standing = vec![Vec::new(); self.targets.len()];
-        standing[place].extend(found);
-        self.each(course, &standing, |place, stretch| {
-            Some((vec![place], Scope::One, elsewhere(stretch)))
         })
     }
 

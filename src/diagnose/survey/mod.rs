@@ -11,7 +11,6 @@ mod from_start;
 mod grid;
 mod growing;
 mod histograms;
-mod idle;
 mod lasting;
 mod quantity;
 mod quota;

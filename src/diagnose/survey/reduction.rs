@@ -7,7 +7,7 @@ use super::Survey;
 use super::grid::Grid;
 use super::histograms::{Histograms, means, slow};
 use super::quantity::{Quantity, SurveyedTarget};
-use super::sign::{is_amount, is_sign, is_sum_of_amount, sign_of};
+use super::sign::sign_of;
 use super::sums::{Key, Steps, Sums, rates};
 use super::tail::{BOUND, BUCKET};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
@@ -185,14 +185,11 @@ impl TargetSums {
             }
         }
         let of_target = target_identity(labels);
-        // How much of something there is, is one number, whatever kinds there are of it.
-        let of_kinds = !is_amount(metric) && !is_sum_of_amount(metric);
-        let is_own = |name: &str, value: &str| {
+        let is_own = |name: &str| {
             !["__name__", BOUND].contains(&name)
-                && (of_kinds || is_sign(value))
                 && !of_target.iter().any(|(of_target, _)| of_target == name)
         };
-        let own = labels.iter().filter(|(name, value)| is_own(name, value));
+        let own = labels.iter().filter(|(name, _)| is_own(name));
         let own = own.map(|(name, value)| Some((name.to_owned(), value.to_owned())));
         let keys: Vec<Key> =
             std::iter::once(None).chain(own).map(|label| (metric.to_owned(), label)).collect();
@@ -241,10 +238,7 @@ impl TargetSums {
         let mut quantities: Vec<Quantity> = kept
             .iter()
             .flat_map(|((metric, label), sums)| {
-                let base = metric.strip_suffix("_count");
-                let is_part = base
-                    .is_some_and(|base| kept.contains_key(&(format!("{base}_sum"), label.clone())));
-                let readings = sums.values(metric, is_part, &self.covered_ms, grid).into_iter();
+                let readings = sums.values(metric, &self.covered_ms, grid).into_iter();
                 readings.map(|(reading, values)| Quantity {
                     metric: metric.clone(),
                     reading,

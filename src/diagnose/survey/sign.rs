@@ -12,7 +12,7 @@ use super::quantity::{Quantity, Reading};
 use super::quota::is_of_quota;
 use super::tail::{BUCKET, is_tail};
 use super::words::{
-    FAILING, HELD, JOBS, NEVER, NO_AMOUNT, NOW, SERVING, SETTINGS, SLOWED, SOFT, TIME, WAITING,
+    FAILING, HELD, JOBS, NEVER, NOW, SERVING, SETTINGS, SLOWED, SOFT, TIME, WAITING,
 };
 use crate::model::Labels;
 
@@ -33,16 +33,10 @@ pub enum Sign {
     Progress,
     /// What is used of a quota, or the quota.
     Quota,
-    /// How much there is of something whose name says nothing of trouble: files, tasks, entries.
-    Amount,
 }
 
 /// What the programs' run time counts of itself, whatever it is called.
 const OF_RUN_TIME: [&str; 4] = ["go_", "process_", "promhttp_", "etcd_debugging_"];
-
-/// Endings of the names of series that are no gauge. TiKV has gauges called `_count`, such as
-/// `raft_engine_log_file_count`; that of a histogram is told from those by its sum.
-const NO_GAUGE: [&str; 3] = ["_total", "_sum", BUCKET];
 
 /// Heartbeats are counted among what PD's schedulers keep, and are no bookkeeping.
 const HEARTBEAT: &str = "heartbeat";
@@ -69,7 +63,6 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
         Reading::Level if clock(quantity).is_some() => Some(Sign::Progress),
         Reading::Slow if !is_job(metric) => Some(Sign::Failing),
         Reading::SlowShare if !is_job(metric) => Some(Sign::Slow),
-        Reading::Level if quantity.label.is_none() && is_amount(metric) => Some(Sign::Amount),
         _ => None,
     }
 }
@@ -77,24 +70,6 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
 /// Whether a metric is about a job that takes as long as there is to do.
 pub fn is_job(metric: &str) -> bool {
     has_word(metric, JOBS)
-}
-
-/// Whether a metric may say how much there is of something, and no more than that.
-pub fn is_amount(metric: &str) -> bool {
-    let none = NO_GAUGE.iter().any(|ending| metric.ends_with(ending))
-        || of_run_time(metric)
-        || BOOKKEEPING.iter().any(|prefix| metric.starts_with(prefix))
-        || [NO_AMOUNT, TIME, SERVING].iter().any(|words| has_word(metric, words));
-    !none
-        && !is_sign(metric)
-        && !is_held(metric)
-        && !is_of_quota(metric)
-        && clock_of(metric).is_none()
-}
-
-/// Whether a metric is the sum of a histogram whose count could be taken for an amount without it.
-pub fn is_sum_of_amount(metric: &str) -> bool {
-    metric.strip_suffix("_sum").is_some_and(|base| is_amount(&format!("{base}_count")))
 }
 
 /// Whether a quantity counts what should not be at all.
@@ -161,7 +136,7 @@ fn named(metric: &str) -> Named {
     let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
     let is_kept = is_held(metric) || is_of_quota(metric) || clock_of(metric).is_some();
     let is_named = is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME);
-    match is_kept || is_named || is_amount(metric) || is_sum_of_amount(metric) {
+    match is_kept || is_named {
         true => Named::Sign,
         false => Named::ByLabels,
     }
@@ -186,7 +161,7 @@ fn is_held(metric: &str) -> bool {
 }
 
 /// Whether a word stands in a text that makes what it names a sign of trouble.
-pub fn is_sign(text: &str) -> bool {
+fn is_sign(text: &str) -> bool {
     [WAITING, FAILING, SLOWED, NEVER].iter().any(|words| has_word(text, words))
 }
 

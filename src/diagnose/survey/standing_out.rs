@@ -144,7 +144,6 @@ pub(super) fn length_of(points: &[Point], is_far: impl Fn(f64) -> bool) -> usize
 
 /// The least value of a quantity that can stand out. What should never be stands out as soon as it is: a region
 /// without a leader, a store that PD has lost. What fails and never did before is few at first: three in a minute.
-/// Of what is no sign of trouble there must be much more: hundreds, or a good part of a machine's memory.
 /// A tenth of a second is long for anything that a store or PD does once; whether a histogram counts seconds its name
 /// says.
 pub fn floor_of(quantity: &Quantity, sign: Sign) -> Floor {
@@ -155,8 +154,6 @@ pub fn floor_of(quantity: &Quantity, sign: Sign) -> Floor {
             return Floor { usual: 0.5, first: 0.05 };
         }
         (Reading::Rate | Reading::Slow | Reading::SlowShare, _) => 0.5,
-        (Reading::Level, Sign::Amount) if metric.contains("bytes") => 10e9,
-        (Reading::Level, Sign::Amount) => 500.0,
         (Reading::Level, Sign::Held) => 1_000.0,
         (Reading::Level, _) if metric.contains("milli") => 30_000.0,
         (Reading::Level, _) if metric.contains("second") => 30.0,

@@ -56,15 +56,8 @@ impl Sums {
 
     /// The values of the quantity, read as what its name and its course say it is: as a rate, as a level,
     /// or, where a level cannot be told from a counter, as both. None for the sum of a histogram, which is
-    /// read as a mean. No values where every sample was zero. A gauge may be called `_count`, unless it `is_part`
-    /// of a histogram.
-    pub fn values(
-        &self,
-        metric: &str,
-        is_part: bool,
-        covered_ms: &[i64],
-        grid: Grid,
-    ) -> Vec<(Reading, Vec<f64>)> {
+    /// read as a mean. No values where every sample was zero.
+    pub fn values(&self, metric: &str, covered_ms: &[i64], grid: Grid) -> Vec<(Reading, Vec<f64>)> {
         if metric.ends_with("_sum") || metric.ends_with(BUCKET) {
             return Vec::new();
         }
@@ -77,9 +70,7 @@ impl Sums {
             readings.push((Reading::Rate, rates(increase, covered_ms, grid)));
         }
         // TiKV has gauges called `_total`, such as `tikv_worker_pending_task_total`.
-        let is_count = metric.ends_with("_count") && !is_part && !only_rises;
-        let may_be_level =
-            !is_counter || is_count || metric.ends_with("_total") && is_waiting(metric);
+        let may_be_level = !is_counter || metric.ends_with("_total") && is_waiting(metric);
         if may_be_level && (!only_rises || rested) || is_now(metric) {
             let levels = self.steps.iter().flat_map(|steps| steps.level.iter().zip(&steps.seen));
             let levels = levels.map(|(level, seen)| if *seen { *level } else { f64::NAN });

@@ -52,8 +52,6 @@ pub enum Course {
     High,
     /// It makes tasks wait too long from first to last; its values are seconds.
     Waits,
-    /// It does nothing from first to last, and its peers do.
-    Idle,
     /// It grows from first to last.
     Grows,
     /// It stands still; its values are ages in seconds.
@@ -100,12 +98,8 @@ pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
     let mut found = Vec::new();
     for component in [Component::Tikv, Component::Pd] {
         let mut alike: BTreeMap<Kind<'_>, Vec<AtTarget<'_>>> = BTreeMap::new();
-        let mut surveyed: Vec<(&str, &[Quantity])> = Vec::new();
         for target in nodes.targets.iter().filter(|target| target.component == component) {
             let beside = survey.target(&target.labels).unwrap_or_default();
-            if !beside.is_empty() {
-                surveyed.push((&target.name, beside));
-            }
             for quantity in beside {
                 let key = (quantity.metric.as_str(), quantity.reading, &quantity.label);
                 let (instance, track) = (target.name.as_str(), survey.track(quantity));
@@ -116,7 +110,7 @@ pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
         for group in alike.values().filter(|group| !group.iter().all(|one| one.quantity.is_zero()))
         {
             let Some(sign) = group.first().and_then(|one| sign_of(one.quantity)) else { continue };
-            let group = Group { targets: group, surveyed: &surveyed, component, sign, survey };
+            let group = Group { targets: group, component, sign, survey };
             found.extend(group.unusual());
         }
     }
@@ -126,9 +120,6 @@ pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
 /// One kind of quantity at all targets of a component that have it.
 pub(super) struct Group<'a> {
     pub targets: &'a [AtTarget<'a>],
-    /// The targets of the component of which anything was surveyed, whether they have the quantity or not, each with
-    /// all its quantities.
-    pub surveyed: &'a [(&'a str, &'a [Quantity])],
     pub component: Component,
     pub sign: Sign,
     pub survey: &'a Survey,
@@ -142,20 +133,9 @@ impl Group<'_> {
             clock(one.quantity).and_then(|clock| standing_still(&one.track, clock))
         };
         match self.sign {
-            Sign::Serving => {
-                let falls = self.falls();
-                if falls.is_empty() { self.idle() } else { falls }
-            }
+            Sign::Serving => self.falls(),
             // A share of few observations is what chance makes of it.
             Sign::Slow if first.quantity.reading == Reading::SlowShare => self.beyond(),
-            // One member of PD leads and has all that there is.
-            Sign::Amount if self.component == Component::Pd => Vec::new(),
-            Sign::Amount => {
-                let found = self.rises(Course::Rises, |one| standing_out(&one.track, floor));
-                let alone = |one: &Unusual| one.scope == Scope::One && one.elsewhere.is_some();
-                let found: Vec<Unusual> = found.into_iter().filter(alone).collect();
-                if found.is_empty() { self.high(floor) } else { found }
-            }
             Sign::Quota => self.rises(Course::Full, |one| self.full(one)),
             Sign::Held => self.rises(Course::Grows, |one| growing(&one.track, floor.usual)),
             Sign::Progress => self.rises(Course::Stands, stands),

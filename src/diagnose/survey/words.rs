@@ -142,39 +142,6 @@ pub const JOBS: &[&str] = &[
     "snapshot",
 ];
 
-/// Words in names of numbers that say how something is set, rated, placed or dated, or which one it is: multiples of
-/// them mean nothing, or follow from where regions are.
-pub const NO_AMOUNT: &[&str] = &[
-    "allocation",
-    "allocator",
-    "available",
-    "capacity",
-    "config",
-    "free",
-    "hot",
-    "id",
-    "info",
-    "leader",
-    "limit",
-    "max",
-    "min",
-    "peer",
-    "quota",
-    "rate",
-    "ratio",
-    "region",
-    "score",
-    "seed",
-    "seq",
-    "store",
-    "threshold",
-    "time",
-    "timestamp",
-    "trend",
-    "ts",
-    "version",
-];
-
 /// Words in names of what is set, rated or estimated, and not counted.
 pub const SETTINGS: &[&str] =
     &["allocation", "config", "limit", "max", "quota", "score", "threshold", "trend"];

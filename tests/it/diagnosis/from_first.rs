@@ -8,7 +8,7 @@ use serde_json::json;
 use testkit::incidents::quiet;
 use testkit::run::Run;
 
-use super::{assert_cause, assert_no_fault, told};
+use super::{assert_cause, assert_no_fault};
 
 static QUIET: LazyLock<Run> = LazyLock::new(quiet);
 
@@ -102,31 +102,6 @@ fn a_thread_that_uses_a_whole_core_is_told() {
     let mut run = lean(&[]);
     raise(&mut run, THREADS, &[2], 0.97, |labels| labels.get("name") == Some("rocksdb:low"));
     assert_no_fault(&run.verdict(), None);
-}
-
-#[test]
-fn a_store_that_leads_and_does_nothing_is_told() {
-    const WRITES: &str = "tikv_raftstore_proposal_total";
-    const PROPOSED: &str = "tikv_raftstore_propose_log_size_count";
-    let mut run = lean(&[WRITES, PROPOSED]);
-    let (_, _, name) = run.store(1);
-    // Each of the others has work all the while.
-    for metric in [WRITES, PROPOSED] {
-        raise(&mut run, metric, &[0, 2, 3], 2.0, |_| true);
-        let (_, instance, _) = run.store(1);
-        run.each(metric, Some(&instance), |_, samples| {
-            samples.iter_mut().for_each(|sample| sample.value = 7.0);
-        });
-    }
-    let verdict = run.verdict();
-    assert_cause(&verdict, "unexplained", &name);
-    assert!(first_text(&verdict).contains(" does nothing from the beginning"), "{verdict:?}");
-    // It leads no region.
-    let (id, ..) = run.store(1);
-    let whole = run.window;
-    run.store_entries(id, whole, |_, store| store["status"]["leader_count"] = 1.into());
-    let verdict = run.verdict();
-    assert!(verdict.causes.iter().all(|one| one.target.name != name), "{}", told(&verdict));
 }
 
 #[test]

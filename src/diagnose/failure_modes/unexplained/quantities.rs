@@ -37,10 +37,8 @@ pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         Course::Falls => stops_by_itself(observed, one),
         Course::Rises => !is_load(observed, one.standing.onset),
         // What was so before the first sample follows from no rise of the load, nor does what stands still.
-        Course::Idle => should_work(observed, one),
         Course::High | Course::Waits | Course::Grows | Course::Stands | Course::Full => true,
     });
-    found.retain(|one| one.sign != Sign::Amount || is_out_of_proportion(observed, one));
     found.sort_by(|a, b| (a.standing.onset, &a.instances).cmp(&(b.standing.onset, &b.instances)));
     let mut groups: Vec<Group<'_>> = Vec::new();
     for one in found {
@@ -91,52 +89,6 @@ fn stops_by_itself(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
     };
     !stores.into_iter().any(moved)
 }
-
-/// What part of the leaders that each other store has at most an idle one must have, and how many, for work to be due.
-const DUE_PART: f64 = 0.2;
-const DUE: u64 = 5;
-
-/// Whether a store that does nothing leads regions as others do.
-fn should_work(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
-    let counts = counts_of_stores(observed);
-    let most = counts.iter().map(|(_, leaders, _)| *leaders).max().unwrap_or(0);
-    let own = stores_of(observed, one);
-    counts
-        .iter()
-        .filter(|(store, ..)| own.contains(store))
-        .all(|(_, leaders, _)| *leaders >= DUE && *leaders as f64 >= DUE_PART * most as f64)
-        && !own.is_empty()
-}
-
-/// The leaders and the regions of each store that PD has counted, with the store's index.
-fn counts_of_stores(observed: &ObservedWindow<'_>) -> Vec<(usize, u64, u64)> {
-    let evidence = observed.evidence;
-    let counts = evidence.nodes.stores.iter().enumerate().filter_map(|(index, store)| {
-        let counts = evidence.pd.stores.get(&store.id?)?.counts_at(observed.open())?;
-        Some((index, counts.leaders, counts.regions))
-    });
-    counts.collect()
-}
-
-/// Whether there is more of something at a store than the regions and leaders there account for, which most of what a
-/// store keeps grows with: [`LEADS`] times that.
-fn is_out_of_proportion(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
-    let own = stores_of(observed, one);
-    let counts = counts_of_stores(observed);
-    let share = |count: fn(&(usize, u64, u64)) -> u64| {
-        let of = |is_own: bool| {
-            let some = counts.iter().filter(|known| own.contains(&known.0) == is_own);
-            some.map(count).max().unwrap_or(0).max(1)
-        };
-        of(true) as f64 / of(false) as f64
-    };
-    let usual = share(|known| known.1).max(share(|known| known.2)).max(1.0);
-    let elsewhere = one.elsewhere.unwrap_or(0.0).max(one.standing.baseline);
-    one.standing.typical >= AMOUNT * usual * elsewhere
-}
-
-/// How many times as much as usual, and as elsewhere, there must be of what is no sign of trouble by its name.
-const AMOUNT: f64 = 2.0 * LEADS;
 
 /// The stores, as indices, that a quantity is about.
 fn stores_of(observed: &ObservedWindow<'_>, one: &Unusual) -> Vec<usize> {
@@ -269,7 +221,6 @@ fn text(one: &Unusual) -> String {
         _ => "",
     };
     let elsewhere = match (one.elsewhere, one.scope, one.instances.len()) {
-        _ if one.course == Course::Idle => String::new(),
         (Some(value), _, _) => format!("; elsewhere {}", shown(value)),
         (None, Scope::One, _) | (None, _, 1) => String::new(),
         (None, _, nodes) => format!("; at {nodes} nodes alike"),
@@ -285,10 +236,6 @@ fn text(one: &Unusual) -> String {
             format!("{verb} from {} to {}{per_second}", shown(standing.baseline), shown(typical))
         }
         Course::High => format!("is {}{per_second} from the beginning", shown(typical)),
-        Course::Idle => format!(
-            "does nothing from the beginning; elsewhere {}{per_second}",
-            shown(standing.baseline)
-        ),
         Course::Waits => format!(
             "makes each of {} tasks wait for {}, at {} done a second",
             number(standing.peak.round()),
