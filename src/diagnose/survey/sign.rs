@@ -47,10 +47,7 @@ const BOOKKEEPING: [&str; 2] = ["pd_scheduler_", "pd_schedule_"];
 
 /// The sign that a quantity is; `None` where its rise is only more work.
 pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
-    let metric = quantity.metric.as_str();
-    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
-    // What a thread is called says what it looks after, and nothing of what is counted of it.
-    let value = if has_word(metric, &["thread"]) { "" } else { value };
+    let (metric, value) = (quantity.metric.as_str(), value_of(quantity));
     let has = |words: &[&str]| has_word(metric, words) || has_word(value, words);
     match quantity.reading {
         Reading::Level if is_of_quota(metric) => Some(Sign::Quota),
@@ -67,6 +64,30 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
     }
 }
 
+/// Labels that say by name who does something, or what is called: `GetDownPeerRegions` is not down.
+const NAMES: [&str; 9] = [
+    "api",
+    "endpoint",
+    "grpc_method",
+    "grpc_service",
+    "handler",
+    "method",
+    "path",
+    "route",
+    "service",
+];
+
+/// The value of a quantity's label, as far as it says what is counted. What a thread is called says what it looks
+/// after, and nothing of what is counted of it.
+fn value_of(quantity: &Quantity) -> &str {
+    match &quantity.label {
+        Some((name, _)) if NAMES.contains(&name.as_str()) => "",
+        Some(_) if has_word(&quantity.metric, &["thread"]) => "",
+        Some((_, value)) => value,
+        None => "",
+    }
+}
+
 /// Whether a metric is about a job that takes as long as there is to do.
 pub fn is_job(metric: &str) -> bool {
     has_word(metric, JOBS)
@@ -74,13 +95,13 @@ pub fn is_job(metric: &str) -> bool {
 
 /// Whether a quantity counts what should not be at all.
 pub fn is_never(quantity: &Quantity) -> bool {
-    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    let value = value_of(quantity);
     has_word(&quantity.metric, NEVER) || has_word(value, NEVER)
 }
 
 /// Whether a quantity says how something is set, or is no count.
 pub fn is_of_settings(quantity: &Quantity) -> bool {
-    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    let value = value_of(quantity);
     has_word(&quantity.metric, SETTINGS)
         || has_word(value, SETTINGS)
         || of_run_time(&quantity.metric)
@@ -88,13 +109,13 @@ pub fn is_of_settings(quantity: &Quantity) -> bool {
 
 /// Whether a quantity counts failures that are a part of how things work.
 pub fn is_soft(quantity: &Quantity) -> bool {
-    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    let value = value_of(quantity);
     has_word(&quantity.metric, SOFT) || has_word(value, SOFT)
 }
 
 /// Whether a level may be a counter that counts no more: what fails is counted, and not every counter is called one.
 pub fn may_be_counter(quantity: &Quantity) -> bool {
-    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    let value = value_of(quantity);
     let waits = has_word(&quantity.metric, WAITING) || has_word(value, WAITING);
     quantity.reading == Reading::Level && !waits && !is_never(quantity)
 }
@@ -274,6 +295,8 @@ mod tests {
         let slow = "etcd_server_slow_apply_total";
         assert_eq!(sign(slow, Reading::Rate, None), Some(Sign::Failing));
         assert_eq!(sign("tikv_raftstore_slow_trend", Reading::Level, None), None);
+        let api = Some(("api", "GetDownPeerRegions"));
+        assert_eq!(sign("pd_server_api_concurrency", Reading::Level, api), None);
         let thread = Some(("thread_name", "deadlock-detector"));
         assert_eq!(sign("tikv_allocator_thread_allocation", Reading::Level, thread), None);
         let code = |code| Some(("grpc_code", code));
