@@ -5,7 +5,7 @@
 //! says which. It holds for every value but one in [`ODD`], so that no chance of one step makes it.
 
 use super::quantity::{Quantity, Reading};
-use super::sign::{Sign, is_failing, is_job, is_never, is_of_settings, is_soft};
+use super::sign::{Sign, is_asked, is_failing, is_job, is_never, is_of_settings, is_soft};
 use super::standing_out::StandingOut;
 use super::tail::is_of_seconds;
 use crate::diagnose::observations::departures::median;
@@ -41,6 +41,8 @@ const SLOW_OFTEN: f64 = 0.05;
 /// target; `None` where there is no such value.
 pub fn limit_of(quantity: &Quantity, sign: Sign, beside: &[Quantity]) -> Option<f64> {
     let metric = quantity.metric.as_str();
+    let takes_long =
+        is_job(metric) || quantity.label.as_ref().is_some_and(|(_, kind)| is_asked(kind));
     if is_of_settings(quantity) || is_mixed(quantity, beside) {
         return None;
     }
@@ -50,7 +52,7 @@ pub fn limit_of(quantity: &Quantity, sign: Sign, beside: &[Quantity]) -> Option<
         (Reading::Rate, Sign::Failing) if is_of_events(metric) && !is_soft(quantity) => {
             fails_often(quantity, beside).then_some(FAILS)
         }
-        (Reading::Mean, Sign::Slow) if is_of_seconds(metric) && !is_job(metric) => Some(SLOW_S),
+        (Reading::Mean, Sign::Slow) if is_of_seconds(metric) && !takes_long => Some(SLOW_S),
         (Reading::SlowShare, Sign::Slow) if is_often_slow(quantity, beside) => Some(SLOW_PART),
         _ => None,
     }

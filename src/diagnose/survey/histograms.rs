@@ -1,8 +1,9 @@
 //! What the series of a histogram say together: its mean, and how many observations were slow.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::quantity::{Quantity, Reading};
+use super::sign::is_asked;
 use super::sums::{Key, Sums};
 use super::tail::BUCKET;
 
@@ -30,8 +31,20 @@ pub(super) struct Histograms<'a> {
     pub sums: &'a BTreeMap<&'a Key, &'a Sums>,
     /// The bound of the buckets that were kept of each metric; `None` where they have several.
     pub bounds: &'a HashMap<String, Option<String>>,
+    /// The labels of each bucket's metric that tell requests which take as long as was asked for from others.
+    pub asked: &'a BTreeSet<(String, String)>,
     /// The rate in each step by the increase in it.
     pub rates: &'a dyn Fn(&[f64]) -> Vec<f64>,
+}
+
+impl Histograms<'_> {
+    /// Whether no series with this label, or without one, are of requests that take as long as was asked for.
+    fn is_told_apart(&self, metric: &str, label: Option<&(String, String)>) -> bool {
+        self.asked
+            .iter()
+            .filter(|(of, _)| of == metric)
+            .all(|(_, name)| label.is_some_and(|(own, kind)| own == name && !is_asked(kind)))
+    }
 }
 
 /// The observations beyond the bound of each histogram with one bucket: how many a second, and which share of all.
@@ -39,8 +52,15 @@ pub(super) struct Histograms<'a> {
 pub(super) fn slow(histograms: &Histograms<'_>) -> Vec<Quantity> {
     let of_bucket = |((metric, label), bucket): (&&Key, &&Sums)| {
         let base = metric.strip_suffix(BUCKET)?;
+        if !histograms.is_told_apart(metric, label.as_ref()) {
+            return None;
+        }
         let bound = histograms.bounds.get(metric)?.as_ref()?;
         let count = histograms.sums.get(&(format!("{base}_count"), label.clone()))?;
+        // Where buckets of some series were not recorded, what those observed would seem slow.
+        if bucket.series != count.series {
+            return None;
+        }
         let all = &count.steps.as_ref()?.increase;
         let fast = bucket.steps.as_ref().map(|steps| steps.increase.as_slice()).unwrap_or_default();
         let fast = fast.iter().copied().chain(std::iter::repeat(0.0));

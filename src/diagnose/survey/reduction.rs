@@ -1,13 +1,13 @@
 //! Reduces samples to quantities while they stream by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Survey;
 use super::grid::Grid;
 use super::histograms::{Histograms, means, slow};
 use super::quantity::{Quantity, SurveyedTarget};
-use super::sign::sign_of;
+use super::sign::{is_asked, sign_of};
 use super::sums::{Key, Steps, Sums, rates};
 use super::tail::{BOUND, BUCKET};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
@@ -65,6 +65,8 @@ struct TargetSums {
     values: HashMap<(String, String), usize>,
     /// The bound of the buckets of each metric that were announced; `None` where they have several.
     bounds: HashMap<String, Option<String>>,
+    /// The labels of each bucket's metric that tell requests which take as long as was asked for from others.
+    asked: BTreeSet<(String, String)>,
     /// How much of each step lies between two samples of a series, in milliseconds.
     covered_ms: Vec<i64>,
     /// Whether any series has a sample, for each step.
@@ -168,6 +170,7 @@ impl TargetSums {
             by_key: HashMap::new(),
             values: HashMap::new(),
             bounds: HashMap::new(),
+            asked: BTreeSet::new(),
             covered_ms: vec![0; grid.steps()],
             seen: vec![false; grid.steps()],
             first: None,
@@ -189,11 +192,17 @@ impl TargetSums {
             !["__name__", BOUND].contains(&name)
                 && !of_target.iter().any(|(of_target, _)| of_target == name)
         };
-        let own = labels.iter().filter(|(name, _)| is_own(name));
-        let own = own.map(|(name, value)| Some((name.to_owned(), value.to_owned())));
+        let own: Vec<(&str, &str)> = labels.iter().filter(|(name, _)| is_own(name)).collect();
+        if metric.ends_with(BUCKET) {
+            let asked = own.iter().filter(|(_, value)| is_asked(value));
+            self.asked.extend(asked.map(|(name, _)| (metric.to_owned(), (*name).to_owned())));
+        }
+        let own = own.into_iter().map(|(name, value)| Some((name.to_owned(), value.to_owned())));
         let keys: Vec<Key> =
             std::iter::once(None).chain(own).map(|label| (metric.to_owned(), label)).collect();
-        keys.into_iter().filter_map(|key| self.place_of(key)).collect()
+        let places: Vec<usize> = keys.into_iter().filter_map(|key| self.place_of(key)).collect();
+        places.iter().for_each(|place| self.sums[*place].series += 1);
+        places
     }
 
     /// The place of the sums of a key; `None` where its label has too many values for quantities of their
@@ -252,6 +261,7 @@ impl TargetSums {
         let histograms = Histograms {
             sums: &kept,
             bounds: &self.bounds,
+            asked: &self.asked,
             rates: &|increase| rates(increase, &self.covered_ms, grid),
         };
         quantities.extend(slow(&histograms));
@@ -392,6 +402,31 @@ mod tests {
             let survey = surveyed(&both);
             assert_eq!(values(&survey, metric, Reading::Slow), [0.0; 0]);
         }
+    }
+
+    #[test]
+    fn slow_observations_are_counted_beside_none_of_what_takes_as_long_as_was_asked_for() {
+        let of = |name: &'static str, kind: &'static str, bound: Option<&'static str>| {
+            let mut pairs = vec![("__name__", name), ("instance", "a"), ("type", kind)];
+            pairs.extend([("priority", "normal")]);
+            pairs.extend(bound.map(|bound| (BOUND, bound)));
+            series(&pairs, move |step| if bound.is_none() { 10.0 } else { 6.0 } * step as f64)
+        };
+        let count = "tikv_grpc_msg_duration_seconds_count";
+        let bucket = "tikv_grpc_msg_duration_seconds_bucket";
+        let kinds = ["coprocessor", "kv_get", "kv_prewrite"];
+        let all = kinds.map(|kind| [of(count, kind, None), of(bucket, kind, Some("1.6384"))]);
+        let survey = surveyed(&all.concat());
+        let slow = survey.targets[0].quantities.iter().filter(|one| one.reading == Reading::Slow);
+        let labels: Vec<Option<(String, String)>> = slow.map(|one| one.label.clone()).collect();
+        let of_type = |kind: &str| Some(("type".to_owned(), kind.to_owned()));
+        assert_eq!(labels, [of_type("kv_get"), of_type("kv_prewrite")]);
+        // Some buckets were not recorded.
+        let [_, [all_gets, fast_gets], [all_writes, _]] = all;
+        let survey = surveyed(&[all_gets, fast_gets, all_writes]);
+        let slow = survey.targets[0].quantities.iter().filter(|one| one.reading == Reading::Slow);
+        let labels: Vec<Option<(String, String)>> = slow.map(|one| one.label.clone()).collect();
+        assert_eq!(labels, [of_type("kv_get")]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::quantity::{Quantity, Reading};
 use super::quota::is_of_quota;
 use super::tail::{BUCKET, is_tail};
 use super::words::{
-    FAILING, HELD, JOBS, NEVER, NOW, SERVING, SETTINGS, SLOWED, SOFT, TIME, WAITING,
+    ASKED, FAILING, HELD, JOBS, NEVER, NOW, SERVING, SETTINGS, SLOWED, SOFT, TIME, WAITING,
 };
 use crate::model::Labels;
 
@@ -34,6 +34,9 @@ pub enum Sign {
     /// What is used of a quota, or the quota.
     Quota,
 }
+
+/// PD takes the time of a heartbeat by the store's clock, in whole seconds, and its own.
+const OF_TWO_CLOCKS: &str = "heartbeat_latency";
 
 /// What the programs' run time counts of itself, whatever it is called.
 const OF_RUN_TIME: [&str; 4] = ["go_", "process_", "promhttp_", "etcd_debugging_"];
@@ -88,9 +91,14 @@ fn value_of(quantity: &Quantity) -> &str {
     }
 }
 
-/// Whether a metric is about a job that takes as long as there is to do.
+/// Whether a metric is about a job that takes as long as there is to do, or a time of two clocks.
 pub fn is_job(metric: &str) -> bool {
-    has_word(metric, JOBS)
+    has_word(metric, JOBS) || metric.contains(OF_TWO_CLOCKS)
+}
+
+/// Whether what a label's value names takes as long as there is to do.
+pub fn is_asked(value: &str) -> bool {
+    has_word(value, ASKED)
 }
 
 /// Whether a quantity counts what should not be at all.

@@ -11,6 +11,8 @@ pub(super) type Key = (String, Option<(String, String)>);
 /// Sums over series, for each step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sums {
+    /// Of how many series they are.
+    pub series: usize,
     /// The first step with a sample.
     pub first: Option<usize>,
     /// The values; `None` as long as every sample was zero, which most series are from first to last.
