@@ -28,6 +28,11 @@ const DEBT: f64 = 192.0 * 1024.0 * 1024.0 * 1024.0;
 const FAILS: f64 = 1.0;
 /// What part of all attempts must fail, where those are counted by the same metric.
 const FAILING_PART: f64 = 0.1;
+/// What part of all that a node serves must fail, where that is counted: the more clients there are, the more of them go
+/// away or time out.
+const FAILING_OF_SERVED: f64 = 0.01;
+/// The requests that TiKV serves, and those that PD does.
+const SERVED: [&str; 2] = ["tikv_grpc_msg_duration_seconds_count", "grpc_server_handled_total"];
 /// How long is long for anything that a store or PD does once, in seconds. Official alerts call that critical of one in
 /// a hundred.
 const SLOW_S: f64 = 1.0;
@@ -50,7 +55,8 @@ pub fn limit_of(quantity: &Quantity, sign: Sign, beside: &[Quantity]) -> Option<
         (Reading::Level, Sign::Waiting) if is_never(quantity) => Some(0.5),
         (Reading::Level, Sign::Waiting) => most_waiting(metric),
         (Reading::Rate, Sign::Failing) if is_of_events(metric) && !is_soft(quantity) => {
-            fails_often(quantity, beside).then_some(FAILS)
+            let least = FAILS.max(FAILING_OF_SERVED * served(beside));
+            fails_often(quantity, beside).then_some(least)
         }
         (Reading::Mean, Sign::Slow) if is_of_seconds(metric) && !takes_long => Some(SLOW_S),
         (Reading::SlowShare, Sign::Slow) if is_often_slow(quantity, beside) => Some(SLOW_PART),
@@ -92,9 +98,20 @@ fn fails_often(quantity: &Quantity, beside: &[Quantity]) -> bool {
         one.label.is_none() && one.metric == quantity.metric && one.reading == quantity.reading
     };
     let tried = beside.iter().find(is_all).filter(|_| !is_failing(&quantity.metric));
-    let typical = |one: &Quantity| median(one.values.iter().copied().filter(|v| v.is_finite()));
     let tried = tried.and_then(typical).unwrap_or(0.0);
     typical(quantity).is_some_and(|failed| failed >= FAILING_PART * tried)
+}
+
+/// How many requests a second a node serves; none where they are not counted.
+fn served(beside: &[Quantity]) -> f64 {
+    let is_served = |one: &&Quantity| {
+        one.label.is_none() && one.reading == Reading::Rate && SERVED.contains(&one.metric.as_str())
+    };
+    beside.iter().filter(is_served).filter_map(typical).fold(0.0, f64::max)
+}
+
+fn typical(quantity: &Quantity) -> Option<f64> {
+    median(quantity.values.iter().copied().filter(|value| value.is_finite()))
 }
 
 /// Whether observations of a histogram are slow often enough for a share of them to be more than chance.
@@ -102,7 +119,6 @@ fn is_often_slow(share: &Quantity, beside: &[Quantity]) -> bool {
     let is_count = |one: &&Quantity| {
         one.reading == Reading::Slow && one.metric == share.metric && one.label == share.label
     };
-    let typical = |one: &Quantity| median(one.values.iter().copied().filter(|v| v.is_finite()));
     beside.iter().find(is_count).and_then(typical).is_some_and(|often| often >= SLOW_OFTEN)
 }
 
@@ -190,6 +206,11 @@ mod tests {
         };
         assert_eq!(limit(100.0), None);
         assert_eq!(limit(10.0), Some(FAILS));
+        // Of all that a store serves it is little.
+        let fails = quantity("tikv_grpc_msg_fail_total", Reading::Rate, None, &[5.0; 12]);
+        let serves = |rate: f64| quantity(SERVED[0], Reading::Rate, None, &[rate; 12]);
+        let of_served = |rate: f64| limit_of(&fails, Sign::Failing, &[serves(rate)]);
+        assert_eq!((of_served(50.0), of_served(9_000.0)), (Some(FAILS), Some(90.0)));
         // The sum over kinds is none of them.
         let errors = "tikv_coprocessor_request_error";
         let all = quantity(errors, Reading::Rate, None, &[50.0; 12]);
