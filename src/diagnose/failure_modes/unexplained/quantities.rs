@@ -37,7 +37,10 @@ pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         Course::Falls => stops_by_itself(observed, one),
         Course::Rises => !is_load(observed, one.standing.onset),
         // What was so before the first sample follows from no rise of the load, nor does what stands still.
-        Course::High | Course::Waits | Course::Grows | Course::Stands | Course::Full => true,
+        Course::High | Course::Waits => !is_of_former_leader(observed, one),
+        // More waits where clients ask for more and more.
+        Course::Grows if one.sign == Sign::Waiting => observed.rises.is_empty(),
+        Course::Grows | Course::Stands | Course::Full => true,
     });
     found.sort_by(|a, b| (a.standing.onset, &a.instances).cmp(&(b.standing.onset, &b.instances)));
     let mut groups: Vec<Group<'_>> = Vec::new();
@@ -88,6 +91,20 @@ fn stops_by_itself(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
         observed.leaving.contains(&store) || leaders_left(observed, store, range.start)
     };
     !stores.into_iter().any(moved)
+}
+
+/// What PD's leader counts of the cluster begins so.
+const OF_LEADER: &str = "pd_";
+
+/// Whether a level is of what PD's leader counts, and at members that do not lead, which show what was when they did.
+fn is_of_former_leader(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
+    let evidence = observed.evidence;
+    let leader = evidence.pd.leader_at(observed.open());
+    let leader = leader.and_then(|name| evidence.nodes.instance_of_member(name));
+    one.component == Component::Pd
+        && one.quantity.reading == Reading::Level
+        && one.quantity.metric.starts_with(OF_LEADER)
+        && leader.is_some_and(|leader| !one.instances.contains(&leader))
 }
 
 /// The stores, as indices, that a quantity is about.
