@@ -397,7 +397,7 @@ mod tests {
             .filter(|one| one.reading == Reading::Slow)
             .map(|one| one.bound.as_str())
             .collect();
-        assert_eq!(bounds, ["1.024"]);
+        assert_eq!(bounds, ["1.024"; 2], "of all, and of the kind");
         for both in [[all.clone(), fast.clone(), other.clone()], [all, other, fast]] {
             let survey = surveyed(&both);
             assert_eq!(values(&survey, metric, Reading::Slow), [0.0; 0]);
