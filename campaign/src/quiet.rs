@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use operator::diagnose::{Outcome, Verdict};
+use operator::diagnose::{Cause, Outcome, Verdict};
 use operator::model::Timestamp;
 use operator::score::Truth;
 use testkit::run::Run;
@@ -40,7 +40,9 @@ impl Row {
         self.unexplained += unexplained;
         self.false_causes += verdict.causes.len() - unexplained;
         if !verdict.causes.is_empty() {
+            let first = |cause: &Cause| Some(format!("    {}", cause.evidence.first()?.text));
             self.told.push(format!("{recording} {window}: {}", verdict.summary));
+            self.told.extend(verdict.causes.iter().filter_map(first));
         }
     }
 

@@ -111,6 +111,8 @@ fn plot_heading(drawn: &Drawn) -> String {
         PlotHow::Gauge | PlotHow::Pd => "",
         PlotHow::Rate => ", a second",
         PlotHow::Mean => ", mean",
+        PlotHow::Slow => ", slow ones a second",
+        PlotHow::SlowShare => ", share of slow ones",
     };
     let label = drawn.plot.label.as_ref();
     let label = label.map_or_else(String::new, |(name, value)| format!(" {name}={value}"));

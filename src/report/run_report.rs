@@ -93,6 +93,8 @@ impl EvidencePlot {
             PlotHow::Gauge => format!("{}{of}{label}", self.metric),
             PlotHow::Rate => format!("{}{of}{label}, a second", self.metric),
             PlotHow::Mean => format!("{}{of}{label}, mean", self.metric),
+            PlotHow::Slow => format!("{}{of}{label}, slow ones a second", self.metric),
+            PlotHow::SlowShare => format!("{}{of}{label}, share of slow ones", self.metric),
         }
     }
 }

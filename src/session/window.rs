@@ -28,6 +28,8 @@ static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
 
 /// Buckets of histograms, most series of all, of which diagnosis reads few.
 const BUCKETS: &str = "^.*_bucket$";
+/// The bounds of those that are surveyed.
+const BOUNDS: &str = "^1(?:[.][0-9]+)?$";
 
 /// Which part of a capture is looked at, and as of which instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +108,18 @@ pub fn watched_series(
     let op = MatchOp::NotRegex(regex::Regex::new(BUCKETS).expect("a valid pattern"));
     let named = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
     let mut series = reader.select(&[named], range)?;
+    let matcher = |name: &str, pattern: &str| LabelMatcher {
+        name: name.to_owned(),
+        op: MatchOp::Regex(regex::Regex::new(pattern).expect("a valid pattern")),
+        value: String::new(),
+    };
+    let bounded = [matcher("__name__", BUCKETS), matcher("le", BOUNDS)];
+    series.extend(reader.select(&bounded, range)?);
     series.retain(|one| reads(&one.labels));
-    with_latencies(reader, range, series)
+    // Some that say how long requests took are surveyed too.
+    let mut series = with_latencies(reader, range, series)?;
+    series.dedup_by(|a, b| a.labels == b.labels);
+    Ok(series)
 }
 
 /// A loaded window. PD's answers are read anew for each judgement: a day of a large cluster's do

@@ -1,8 +1,10 @@
 //! Something departs strongly and lasts, and no failure mode says why.
 
+mod contradictions;
 mod memory;
 mod quantities;
 mod states;
+mod threads;
 
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
@@ -17,7 +19,7 @@ pub const MODE: Mode = Mode {
     subsumes: &[],
     never_explains: &[],
     needs: &[],
-    metrics: &[memory::RSS, memory::CACHE, memory::START],
+    metrics: &[memory::RSS, memory::CACHE, memory::START, threads::THREADS],
     surest: 0.75,
     advice: Advice {
         check: "operator explain of the first finding; the node's log at the onset",
@@ -31,7 +33,9 @@ pub const MODE: Mode = Mode {
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = quantities::claims(observed);
-    for other in states::claims(observed).into_iter().chain(memory::claims(observed)) {
+    let others = states::claims(observed).into_iter().chain(memory::claims(observed));
+    let others = others.chain(threads::claims(observed)).chain(contradictions::claims(observed));
+    for other in others {
         let open = observed.open();
         let same = found.iter_mut().find(|one| {
             one.target.name == other.target.name

@@ -40,6 +40,7 @@ fn drawn(evidence: &Evidence, plot: &Plot) -> Drawn {
         (PlotHow::Gauge, None) => table.gauge(&plot.metric, &plot.instance, keep),
         (PlotHow::Rate, None) => table.rate(&plot.metric, &plot.instance, keep),
         (PlotHow::Mean, None) => table.mean(&plot.metric, &plot.instance, 1.0, keep),
+        (PlotHow::Slow | PlotHow::SlowShare, None) => Track::default(),
     };
     let points = track.0.iter().filter(|point| point.value.is_finite());
     Drawn {
@@ -51,7 +52,9 @@ fn drawn(evidence: &Evidence, plot: &Plot) -> Drawn {
 /// The quantity of the survey that a plot shows; `None` where the samples themselves are known.
 fn surveyed<'a>(evidence: &'a Evidence, plot: &Plot) -> Option<&'a Quantity> {
     let table = &evidence.series;
-    if table.has(&plot.metric) || table.has(&format!("{}_count", plot.metric)) {
+    let is_slow = matches!(plot.how, PlotHow::Slow | PlotHow::SlowShare);
+    let is_known = table.has(&plot.metric) || table.has(&format!("{}_count", plot.metric));
+    if is_known && !is_slow {
         return None;
     }
     let target = evidence.nodes.targets.iter().find(|target| target.name == plot.instance)?;
@@ -67,6 +70,8 @@ impl From<Reading> for PlotHow {
             Reading::Level => Self::Gauge,
             Reading::Rate => Self::Rate,
             Reading::Mean => Self::Mean,
+            Reading::Slow => Self::Slow,
+            Reading::SlowShare => Self::SlowShare,
         }
     }
 }

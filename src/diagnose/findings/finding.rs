@@ -267,6 +267,10 @@ pub enum PlotHow {
     Rate,
     /// The increase of the sum divided by that of the count.
     Mean,
+    /// The observations of a histogram that took longer than a second, per second.
+    Slow,
+    /// The share of all observations that took longer than a second.
+    SlowShare,
     /// The value that PD answered: `metric` names the quantity after PD's API, and `instance` is the
     /// member, the store or the check.
     Pd,

@@ -36,6 +36,7 @@ impl PdHistory {
         self.config_changes.iter_mut().for_each(|change| change.at = date(change.at));
         self.operators.iter_mut().for_each(|one| one.redate(date));
         self.checks.values_mut().for_each(|list| redate(list, date));
+        redate(&mut self.region_counts, date);
         self.flows.values_mut().flatten().for_each(|top| top.at = date(top.at));
         redate(&mut self.safe_points, date);
         self.resolved.iter_mut().for_each(|one| one.redate(date));

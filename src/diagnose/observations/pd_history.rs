@@ -178,6 +178,8 @@ pub struct PdHistory {
     pub operators: Vec<Listed<Vec<PdOperator>>>,
     /// The number of regions that each check names, by the check's name, at each change.
     pub checks: BTreeMap<String, Vec<(Timestamp, u64)>>,
+    /// How many regions PD counts, at each change.
+    pub region_counts: Vec<(Timestamp, u64)>,
     /// The flow of hot regions by kind, at each answer.
     pub flows: BTreeMap<FlowKind, Vec<TopRegion>>,
     /// The stores with a peer of a region, as last listed among the busy regions.
@@ -334,7 +336,8 @@ impl PdHistory {
             PdDocument::Health(row) => {
                 push_changed(self.health.entry(answer.member.clone()).or_default(), at, row);
             }
-            PdDocument::Config(_) | PdDocument::RegionCount(_) | PdDocument::Version(_) => {}
+            PdDocument::RegionCount(count) => push_changed(&mut self.region_counts, at, count),
+            PdDocument::Config(_) | PdDocument::Version(_) => {}
         }
     }
 

@@ -157,7 +157,8 @@ impl Slow {
             PlotHow::Gauge => selected.selector(""),
             PlotHow::Rate => selected.rate(),
             PlotHow::Mean if metric == ROUND_TRIPS => selected.least_mean(),
-            PlotHow::Mean => selected.mean(),
+            // No stage is read by how many observations are slow.
+            PlotHow::Mean | PlotHow::Slow | PlotHow::SlowShare => selected.mean(),
         }
     }
 
@@ -261,7 +262,9 @@ pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track 
         PlotHow::Mean if quantity.metric == ROUND_TRIPS => {
             evidence.series.least_mean(quantity.metric, instance, PEER)
         }
-        PlotHow::Mean => evidence.series.mean(quantity.metric, instance, 1.0, keep),
+        PlotHow::Mean | PlotHow::Slow | PlotHow::SlowShare => {
+            evidence.series.mean(quantity.metric, instance, 1.0, keep)
+        }
     }
 }
 

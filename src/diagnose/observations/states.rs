@@ -57,11 +57,12 @@ const LASTS_MS: i64 = 300_000;
 /// score of 100 PD evicts its leaders.
 pub const IS_SLOW: u64 = 80;
 
-/// Every state that lasted, ascending by store and kind; none where PD's answers show one moment only. A store
-/// without any heartbeat has only just registered.
+/// Every state that lasted, ascending by store and kind. Where PD's answers show one moment only, it is the slow score
+/// alone, which needs minutes of slow inspections to become so high. A store without any heartbeat has only just
+/// registered.
 pub fn lasting_states(evidence: &Evidence) -> Vec<Lasting> {
     if is_moment(evidence) {
-        return Vec::new();
+        return slow_at_a_moment(evidence);
     }
     let mut found = Vec::new();
     for (store, known) in evidence.nodes.stores.iter().enumerate() {
@@ -93,6 +94,24 @@ pub fn lasting_states(evidence: &Evidence) -> Vec<Lasting> {
         }));
     }
     found
+}
+
+/// The stores whose slow score is high where no more than a moment is known.
+fn slow_at_a_moment(evidence: &Evidence) -> Vec<Lasting> {
+    let stores = evidence.nodes.stores.iter().enumerate();
+    let slow = stores.filter_map(|(store, known)| {
+        let history = evidence.pd.stores.get(&known.id?)?;
+        let (listed, score) = *history.slow.last()?;
+        (score >= IS_SLOW && !history.is_removed()).then(|| Lasting {
+            store,
+            kind: StateKind::Slow,
+            shown: format!("slow, with a score of {score}"),
+            since: listed,
+            listed,
+            end: None,
+        })
+    });
+    slow.collect()
 }
 
 fn is_lost(state: &str) -> bool {

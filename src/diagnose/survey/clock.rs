@@ -184,6 +184,7 @@ mod tests {
             metric: metric.to_owned(),
             reading: Reading::Level,
             label: None,
+            bound: String::new(),
             values: vec![value],
         };
         let checkpoint = of("tikv_log_backup_store_checkpoint_ts", 4.6e17);

@@ -6,36 +6,18 @@
 //! greatest of `k` nodes with a probability of one in `kn` over `n` (the rank-sum test of Wilcoxon, 1945, at its
 //! extreme): for twelve values of each of three nodes one in 10^9.
 
+use super::beyond::throughout;
 use super::standing_out::{StandingOut, TIMES};
-use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Track;
 
-/// The fewest values: six minutes at a step of 30 s.
-const LEAST: usize = 12;
 /// How many times the greatest value of any peer every value must be.
 const BESIDE: f64 = 8.0;
-/// What part of the values may be anything: a scrape comes late, a step holds nothing.
-const ODD: usize = 12;
 
 /// The track as one stretch, where it lies above `greatest`, the greatest value of any peer, from first to last.
 /// Below `floor` nothing does.
 pub fn from_start(track: &Track, greatest: f64, floor: f64) -> Option<StandingOut> {
-    let points = &track.0;
-    let least = floor.max(BESIDE * greatest);
-    let far = track.values().filter(|value| *value >= least).count();
-    if points.len() < LEAST || points.len() - far > points.len() / ODD {
-        return None;
-    }
-    let typical = median(track.values())?;
-    Some(StandingOut {
-        onset: points[0].since,
-        first: points[0].at,
-        end: None,
-        baseline: greatest,
-        typical,
-        peak: track.values().fold(typical, f64::max),
-        times: typical / greatest.max(floor / TIMES),
-    })
+    let one = throughout(track, floor.max(BESIDE * greatest), greatest)?;
+    Some(StandingOut { times: one.typical / greatest.max(floor / TIMES), ..one })
 }
 
 #[cfg(test)]

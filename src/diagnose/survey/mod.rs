@@ -4,17 +4,24 @@
 //! knows of is seen when it departs. What departs is decided in `standing_out`, and what that means for
 //! the verdict in `failure_modes/unexplained.rs`.
 
+mod beyond;
 mod clock;
 mod falling;
 mod from_start;
 mod grid;
 mod growing;
+mod histograms;
+mod lasting;
 mod quantity;
 mod quota;
 mod reduction;
 mod sign;
 mod standing_out;
+mod sums;
+mod tail;
 mod unusual;
+mod waits;
+mod words;
 
 pub use falling::falling;
 pub use grid::Grid;

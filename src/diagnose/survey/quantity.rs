@@ -12,17 +12,23 @@ pub enum Reading {
     Rate,
     /// The increase of a histogram's sum divided by that of its count.
     Mean,
+    /// The observations of a histogram that took longer than a second, per second.
+    Slow,
+    /// The share of all observations of a step that took longer than a second, 0 to 1.
+    SlowShare,
 }
 
 /// A quantity of a target over time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantity {
-    /// The metric; of a mean, the histogram's name without `_sum` and `_count`.
+    /// The metric; of a mean and of slow observations, the histogram's name without `_sum` and `_count`.
     pub metric: String,
     /// How samples became values.
     pub reading: Reading,
     /// The label and the value that its series share; `None` where it is the sum over all of them.
     pub label: Option<(String, String)>,
+    /// The bound from which on an observation is slow, as the buckets' label has it; empty where none is meant.
+    pub bound: String,
     /// A value for each step of the grid, NaN where there is none; empty where it was zero from first to last.
     pub values: Vec<f64>,
 }
@@ -44,7 +50,8 @@ impl Quantity {
     /// The unit of its values, as far as its name and its reading say it.
     pub fn unit(&self) -> &'static str {
         match self.reading {
-            Reading::Rate => "1/s",
+            Reading::Rate | Reading::Slow => "1/s",
+            Reading::SlowShare => "",
             _ if self.is_in_seconds() => "seconds",
             _ => "",
         }
@@ -53,7 +60,7 @@ impl Quantity {
     /// Whether its values are seconds.
     pub fn is_in_seconds(&self) -> bool {
         let named = ["seconds", "secs"].iter().any(|unit| self.metric.contains(unit));
-        named && self.reading != Reading::Rate
+        named && matches!(self.reading, Reading::Level | Reading::Mean)
     }
 
     /// The expression of PromQL that shows it at one target.
@@ -67,7 +74,19 @@ impl Quantity {
             Reading::Mean => {
                 format!("sum(rate({metric}_sum{of}{range})) / sum(rate({metric}_count{of}{range}))")
             }
+            Reading::Slow => self.slow_expression(&of, &range),
+            Reading::SlowShare => {
+                let all = format!("sum(rate({metric}_count{of}{range}))");
+                format!("({}) / {all}", self.slow_expression(&of, &range))
+            }
         }
+    }
+
+    /// The expression for the observations a second beyond its bound, of the series with the labels `of`.
+    fn slow_expression(&self, of: &str, range: &str) -> String {
+        let (metric, bound) = (&self.metric, &self.bound);
+        let within = of.replacen('{', &format!("{{le={bound:?},"), 1);
+        format!("sum(rate({metric}_count{of}{range})) - sum(rate({metric}_bucket{within}{range}))")
     }
 }
 

@@ -3,6 +3,7 @@
 //! What waits for room in a quota shows nowhere else, and a value says nothing without its limit. Caches are not
 //! among them: a cache that is full does its work.
 
+use super::beyond::SERIOUS;
 use super::quantity::{Quantity, Reading};
 use super::standing_out::{StandingOut, length_of};
 use crate::diagnose::observations::departures::median;
@@ -118,9 +119,6 @@ pub fn used_up(used: &Track, limit: impl Fn(Timestamp) -> Option<f64>) -> Option
     })
 }
 
-/// How far a quota that is used up stands out: as far as what leads a group of quantities must.
-const SERIOUS: f64 = 10.0;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +145,7 @@ mod tests {
             metric: metric.to_owned(),
             reading: Reading::Level,
             label: label.map(|(name, value)| (name.to_owned(), value.to_owned())),
+            bound: String::new(),
             values: Vec::new(),
         }
     }

@@ -1,12 +1,15 @@
 //! Reduces samples to quantities while they stream by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Survey;
 use super::grid::Grid;
-use super::quantity::{Quantity, Reading, SurveyedTarget};
-use super::sign::{is_now, is_waiting, sign_of};
+use super::histograms::{Histograms, means, slow};
+use super::quantity::{Quantity, SurveyedTarget};
+use super::sign::{is_asked, sign_of};
+use super::sums::{Key, Steps, Sums, rates};
+use super::tail::{BOUND, BUCKET};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
 use crate::nodes::target_identity;
 
@@ -60,36 +63,15 @@ struct TargetSums {
     by_key: HashMap<Key, usize>,
     /// How many values each label of each metric has so far.
     values: HashMap<(String, String), usize>,
+    /// The bound of the buckets of each metric that were announced; `None` where they have several.
+    bounds: HashMap<String, Option<String>>,
+    /// The labels of each bucket's metric that tell requests which take as long as was asked for from others.
+    asked: BTreeSet<(String, String)>,
     /// How much of each step lies between two samples of a series, in milliseconds.
     covered_ms: Vec<i64>,
     /// Whether any series has a sample, for each step.
     seen: Vec<bool>,
     first: Option<Timestamp>,
-}
-
-/// A metric, with a label and its value where only some of the series are meant.
-type Key = (String, Option<(String, String)>);
-
-/// Sums over series, for each step.
-#[derive(Clone, Debug, Default)]
-struct Sums {
-    /// The first step with a sample.
-    first: Option<usize>,
-    /// The values; `None` as long as every sample was zero, which most series are from first to last.
-    steps: Option<Steps>,
-    rises: u32,
-    falls: u32,
-}
-
-/// The values of sums that were not always zero.
-#[derive(Clone, Debug)]
-struct Steps {
-    /// How much the series increased, counted as counters.
-    increase: Vec<f64>,
-    /// The sum of the last values.
-    level: Vec<f64>,
-    /// Whether any series has a sample.
-    seen: Vec<bool>,
 }
 
 impl Surveyor {
@@ -98,7 +80,7 @@ impl Surveyor {
         Self { grid, series: Vec::new(), targets: Vec::new(), by_identity: HashMap::new() }
     }
 
-    /// Announces a series. Buckets of histograms are to be left out: their sum and count are enough.
+    /// Announces a series that is [accepted](super::SurveyFilter).
     pub fn announce(&mut self, labels: &Labels) -> SeriesNumber {
         let identity = target_identity(labels);
         let (targets, grid) = (&mut self.targets, self.grid);
@@ -187,6 +169,8 @@ impl TargetSums {
             sums: Vec::new(),
             by_key: HashMap::new(),
             values: HashMap::new(),
+            bounds: HashMap::new(),
+            asked: BTreeSet::new(),
             covered_ms: vec![0; grid.steps()],
             seen: vec![false; grid.steps()],
             first: None,
@@ -196,15 +180,29 @@ impl TargetSums {
     /// The sums that a series belongs to: that of its metric, and one for each label of its own.
     fn sums_of(&mut self, labels: &Labels) -> Vec<usize> {
         let metric = labels.metric();
+        if let Some(bound) = labels.get(BOUND).filter(|_| metric.ends_with(BUCKET)) {
+            let known = self.bounds.entry(metric.to_owned());
+            let known = known.or_insert_with(|| Some(bound.to_owned()));
+            if known.as_deref() != Some(bound) {
+                *known = None;
+            }
+        }
         let of_target = target_identity(labels);
         let is_own = |name: &str| {
-            name != "__name__" && !of_target.iter().any(|(of_target, _)| of_target == name)
+            !["__name__", BOUND].contains(&name)
+                && !of_target.iter().any(|(of_target, _)| of_target == name)
         };
-        let own = labels.iter().filter(|(name, _)| is_own(name));
-        let own = own.map(|(name, value)| Some((name.to_owned(), value.to_owned())));
+        let own: Vec<(&str, &str)> = labels.iter().filter(|(name, _)| is_own(name)).collect();
+        if metric.ends_with(BUCKET) {
+            let asked = own.iter().filter(|(_, value)| is_asked(value));
+            self.asked.extend(asked.map(|(name, _)| (metric.to_owned(), (*name).to_owned())));
+        }
+        let own = own.into_iter().map(|(name, value)| Some((name.to_owned(), value.to_owned())));
         let keys: Vec<Key> =
             std::iter::once(None).chain(own).map(|label| (metric.to_owned(), label)).collect();
-        keys.into_iter().filter_map(|key| self.place_of(key)).collect()
+        let places: Vec<usize> = keys.into_iter().filter_map(|key| self.place_of(key)).collect();
+        places.iter().for_each(|place| self.sums[*place].series += 1);
+        places
     }
 
     /// The place of the sums of a key; `None` where its label has too many values for quantities of their
@@ -254,20 +252,26 @@ impl TargetSums {
                     metric: metric.clone(),
                     reading,
                     label: label.clone(),
+                    bound: String::new(),
                     values,
                 })
             })
             .collect();
         quantities.extend(means(&kept));
+        let histograms = Histograms {
+            sums: &kept,
+            bounds: &self.bounds,
+            asked: &self.asked,
+            rates: &|increase| rates(increase, &self.covered_ms, grid),
+        };
+        quantities.extend(slow(&histograms));
         let is_alone = |one: &Quantity| {
             one.label.as_ref().is_some_and(|(name, _)| {
                 self.values.get(&(one.metric.clone(), name.clone())) == Some(&1)
             })
         };
-        let by_metric = |one: &Quantity| {
-            let (metric, reading) = (one.metric.clone(), one.reading);
-            sign_of(&Quantity { metric, reading, label: None, values: Vec::new() })
-        };
+        let by_metric =
+            |one: &Quantity| sign_of(&Quantity { label: None, values: Vec::new(), ..one.clone() });
         // A label with one value says what its metric says, unless the value is what makes it a sign.
         quantities
             .retain(|one| sign_of(one).is_some() && !(is_alone(one) && by_metric(one).is_some()));
@@ -278,83 +282,10 @@ impl TargetSums {
     }
 }
 
-/// The mean observations of histograms and summaries: of those that have a sum and a count.
-fn means(kept: &BTreeMap<&Key, &Sums>) -> Vec<Quantity> {
-    let mean = |((metric, label), sum): (&&Key, &&Sums)| {
-        let base = metric.strip_suffix("_sum")?;
-        let count = kept.get(&(format!("{base}_count"), label.clone()))?;
-        let (sum, count) = (sum.steps.as_ref()?, count.steps.as_ref()?);
-        let pairs = sum.increase.iter().zip(&count.increase);
-        let values = pairs.map(|(sum, count)| sum / count).collect();
-        let label = label.clone();
-        Some(Quantity { metric: base.to_owned(), reading: Reading::Mean, label, values })
-    };
-    kept.iter().filter_map(mean).collect()
-}
-
-/// Endings of the names of counters, as Prometheus's conventions have them.
-const COUNTERS: [&str; 2] = ["_total", "_count"];
-
-/// In how many steps at the beginning a quantity that never falls must stand still to be a level that began
-/// to rise: a counter that is not called one counts from the beginning.
-const AT_REST: usize = 6;
-
-impl Steps {
-    /// No increase yet, and zero wherever the target has samples since the step `since`.
-    fn new(seen: &[bool], since: usize) -> Self {
-        let zeros = || vec![0.0; seen.len()];
-        let seen = seen.iter().enumerate().map(|(step, seen)| *seen && step >= since).collect();
-        Self { increase: zeros(), level: zeros(), seen }
-    }
-}
-
-impl Sums {
-    /// Adds to the increase in a step. Where all was zero so far, so is what is added.
-    fn add(&mut self, step: usize, increase: f64) {
-        if let Some(steps) = &mut self.steps {
-            steps.increase[step] += increase;
-        }
-    }
-
-    /// The values of the quantity, read as what its name and its course say it is: as a rate, as a level,
-    /// or, where a level cannot be told from a counter, as both. None for the sum of a histogram, which is
-    /// read as a mean. No values where every sample was zero.
-    fn values(&self, metric: &str, covered_ms: &[i64], grid: Grid) -> Vec<(Reading, Vec<f64>)> {
-        if metric.ends_with("_sum") {
-            return Vec::new();
-        }
-        let is_counter = COUNTERS.iter().any(|ending| metric.ends_with(ending));
-        let only_rises = self.falls == 0 && self.rises > 0;
-        let increase = self.steps.as_ref().map_or(&[][..], |steps| &steps.increase);
-        let rested = increase.iter().take(AT_REST).all(|by| *by == 0.0);
-        let mut readings = Vec::new();
-        if is_counter || only_rises {
-            readings.push((Reading::Rate, self.rates(covered_ms, grid)));
-        }
-        // TiKV has gauges called `_total`, such as `tikv_worker_pending_task_total`.
-        let may_be_level = !is_counter || metric.ends_with("_total") && is_waiting(metric);
-        if may_be_level && (!only_rises || rested) || is_now(metric) {
-            let levels = self.steps.iter().flat_map(|steps| steps.level.iter().zip(&steps.seen));
-            let levels = levels.map(|(level, seen)| if *seen { *level } else { f64::NAN });
-            readings.push((Reading::Level, levels.collect()));
-        }
-        readings
-    }
-
-    /// The increase per second of each step of which at least half lies between two samples.
-    fn rates(&self, covered_ms: &[i64], grid: Grid) -> Vec<f64> {
-        let rate = |(by, millis): (&f64, &i64)| match 2 * millis >= grid.step_ms() {
-            true => by * 1000.0 / *millis as f64,
-            false => f64::NAN,
-        };
-        let increase = self.steps.iter().flat_map(|steps| &steps.increase);
-        increase.zip(covered_ms).map(rate).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::survey::Reading;
     use crate::model::{Series, TimeRange};
 
     fn at(seconds: i64) -> Timestamp {
@@ -438,6 +369,64 @@ mod tests {
             "{means:?}"
         );
         assert_eq!(values(&survey, "tikv_wait_seconds_sum", Reading::Rate), [0.0; 0]);
+    }
+
+    #[test]
+    fn observations_beyond_one_bucket_are_counted_and_two_bounds_tell_nothing() {
+        let of = |name: &'static str, bound: Option<&'static str>| {
+            let mut pairs = vec![("__name__", name), ("instance", "a"), ("type", "write")];
+            pairs.extend(bound.map(|bound| (BOUND, bound)));
+            pairs
+        };
+        let count = "tikv_write_duration_seconds_count";
+        let bucket = "tikv_write_duration_seconds_bucket";
+        // Ten a scrape, of which four are slow.
+        let all = series(&of(count, None), |step| 10.0 * step as f64);
+        let fast = series(&of(bucket, Some("1.024")), |step| 6.0 * step as f64);
+        let other = series(&of(bucket, Some("1.5")), |step| 7.0 * step as f64);
+        let metric = "tikv_write_duration_seconds";
+        let survey = surveyed(&[all.clone(), fast.clone()]);
+        let rates = values(&survey, metric, Reading::Slow);
+        assert!(!rates.is_empty(), "{survey:?}");
+        assert!(rates.iter().all(|rate| (rate - 4.0 / 15.0).abs() < 1e-9), "{rates:?}");
+        let shares = values(&survey, metric, Reading::SlowShare);
+        assert!(shares.iter().all(|share| (share - 0.4).abs() < 1e-9), "{shares:?}");
+        let bounds: Vec<&str> = survey.targets[0]
+            .quantities
+            .iter()
+            .filter(|one| one.reading == Reading::Slow)
+            .map(|one| one.bound.as_str())
+            .collect();
+        assert_eq!(bounds, ["1.024"; 2], "of all, and of the kind");
+        for both in [[all.clone(), fast.clone(), other.clone()], [all, other, fast]] {
+            let survey = surveyed(&both);
+            assert_eq!(values(&survey, metric, Reading::Slow), [0.0; 0]);
+        }
+    }
+
+    #[test]
+    fn slow_observations_are_counted_beside_none_of_what_takes_as_long_as_was_asked_for() {
+        let of = |name: &'static str, kind: &'static str, bound: Option<&'static str>| {
+            let mut pairs = vec![("__name__", name), ("instance", "a"), ("type", kind)];
+            pairs.extend([("priority", "normal")]);
+            pairs.extend(bound.map(|bound| (BOUND, bound)));
+            series(&pairs, move |step| if bound.is_none() { 10.0 } else { 6.0 } * step as f64)
+        };
+        let count = "tikv_grpc_msg_duration_seconds_count";
+        let bucket = "tikv_grpc_msg_duration_seconds_bucket";
+        let kinds = ["coprocessor", "kv_get", "kv_prewrite"];
+        let all = kinds.map(|kind| [of(count, kind, None), of(bucket, kind, Some("1.6384"))]);
+        let survey = surveyed(&all.concat());
+        let slow = survey.targets[0].quantities.iter().filter(|one| one.reading == Reading::Slow);
+        let labels: Vec<Option<(String, String)>> = slow.map(|one| one.label.clone()).collect();
+        let of_type = |kind: &str| Some(("type".to_owned(), kind.to_owned()));
+        assert_eq!(labels, [of_type("kv_get"), of_type("kv_prewrite")]);
+        // Some buckets were not recorded.
+        let [_, [all_gets, fast_gets], [all_writes, _]] = all;
+        let survey = surveyed(&[all_gets, fast_gets, all_writes]);
+        let slow = survey.targets[0].quantities.iter().filter(|one| one.reading == Reading::Slow);
+        let labels: Vec<Option<(String, String)>> = slow.map(|one| one.label.clone()).collect();
+        assert_eq!(labels, [of_type("kv_get")]);
     }
 
     #[test]

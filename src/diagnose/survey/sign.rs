@@ -10,6 +10,10 @@ use std::collections::HashMap;
 use super::clock::{clock, clock_of};
 use super::quantity::{Quantity, Reading};
 use super::quota::is_of_quota;
+use super::tail::{BUCKET, is_tail};
+use super::words::{
+    ASKED, FAILING, HELD, JOBS, NEVER, NOW, SERVING, SETTINGS, SLOWED, SOFT, TIME, WAITING,
+};
 use crate::model::Labels;
 
 /// What a quantity is a sign of, when it rises; work is one when it falls.
@@ -31,114 +35,8 @@ pub enum Sign {
     Quota,
 }
 
-/// Words in names of what waits.
-const WAITING: &[&str] = &[
-    "pending",
-    "running",
-    "queue",
-    "wait",
-    "waiting",
-    "backlog",
-    "gap",
-    "lag",
-    "blocked",
-    "inflight",
-    "delayed",
-    "stuck",
-    "waiter",
-    "debt",
-    "backoff",
-    "overdue",
-    "outstanding",
-];
-
-/// Words in names of what fails, is refused or is held back. Codes of gRPC are among them, which stand in
-/// labels as `Unavailable` and `DeadlineExceeded`.
-const FAILING: &[&str] = &[
-    "error",
-    "err",
-    "fail",
-    "failed",
-    "failure",
-    "failures",
-    "reject",
-    "rejected",
-    "full",
-    "timeout",
-    "busy",
-    "stall",
-    "throttle",
-    "throttled",
-    "limited",
-    "dropped",
-    "lost",
-    "missing",
-    "missed",
-    "panic",
-    "abort",
-    "aborted",
-    "exceeded",
-    "exhausted",
-    "overload",
-    "overloaded",
-    "denied",
-    "invalid",
-    "mismatch",
-    "conflict",
-    "deadlock",
-    "retry",
-    "retries",
-    "reconnect",
-    "disconnected",
-    "unreachable",
-    "unavailable",
-    "corrupt",
-    "oom",
-    "killed",
-    "discard",
-    "expired",
-    "unhealth",
-    "unhealthy",
-];
-
-/// Words in names of what should not be at all, not once.
-const NEVER: &[&str] = &["corrupt", "damaged", "disconnected", "missing", "unhealth", "unhealthy"];
-
-/// Words in names of what counts how often something took long. A level of that name is a score or a
-/// trend, which has no zero.
-const SLOWED: &[&str] = &["slow"];
-
-/// Words in names of what takes time.
-const TIME: &[&str] = &["seconds", "secs", "duration", "latency", "micros", "nanos", "ms"];
-
-/// Words in names of what counts the work that is done for others, or the steps of it: calls that are served,
-/// messages, proposals, what is appended and applied. Bytes, keys and compactions are not among them, since
-/// they come in bursts.
-const SERVING: &[&str] = &[
-    "append",
-    "apply",
-    "cmd",
-    "command",
-    "commit",
-    "handle",
-    "handled",
-    "heartbeat",
-    "message",
-    "msg",
-    "proposal",
-    "recv",
-    "request",
-    "stage",
-    "tso",
-    "write",
-];
-
-/// Words in names of what a process holds while it uses it.
-const HELD: &[&str] = &["goroutine", "fd"];
-
-/// Words in names of levels, also where a level only rises: what is waiting now, and how far behind it is.
-const NOW: &[&str] =
-    &["pending", "running", "backlog", "inflight", "outstanding", "gap", "lag", "debt", "oldest"];
+/// PD takes the time of a heartbeat by the store's clock, in whole seconds, and its own.
+const OF_TWO_CLOCKS: &str = "heartbeat_latency";
 
 /// What the programs' run time counts of itself, whatever it is called.
 const OF_RUN_TIME: [&str; 4] = ["go_", "process_", "promhttp_", "etcd_debugging_"];
@@ -152,31 +50,96 @@ const BOOKKEEPING: [&str; 2] = ["pd_scheduler_", "pd_schedule_"];
 
 /// The sign that a quantity is; `None` where its rise is only more work.
 pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
-    let metric = quantity.metric.as_str();
-    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    let (metric, value) = (quantity.metric.as_str(), value_of(quantity));
     let has = |words: &[&str]| has_word(metric, words) || has_word(value, words);
     match quantity.reading {
         Reading::Level if is_of_quota(metric) => Some(Sign::Quota),
         Reading::Level if has(WAITING) || has(FAILING) => Some(Sign::Waiting),
+        Reading::Level if is_never(quantity) && !is_of_settings(quantity) => Some(Sign::Waiting),
         Reading::Rate if has(FAILING) || has(SLOWED) => Some(Sign::Failing),
         Reading::Rate if is_serving(metric) && !has(WAITING) => Some(Sign::Serving),
         Reading::Mean if has_word(metric, TIME) => Some(Sign::Slow),
         Reading::Level if is_held(metric) => Some(Sign::Held),
         Reading::Level if clock(quantity).is_some() => Some(Sign::Progress),
+        Reading::Slow if !is_job(metric) => Some(Sign::Failing),
+        Reading::SlowShare if !is_job(metric) => Some(Sign::Slow),
         _ => None,
     }
 }
 
+/// Labels that say by name who does something, or what is called: `GetDownPeerRegions` is not down.
+const NAMES: [&str; 9] = [
+    "api",
+    "endpoint",
+    "grpc_method",
+    "grpc_service",
+    "handler",
+    "method",
+    "path",
+    "route",
+    "service",
+];
+
+/// The value of a quantity's label, as far as it says what is counted. What a thread is called says what it looks
+/// after, and nothing of what is counted of it.
+fn value_of(quantity: &Quantity) -> &str {
+    match &quantity.label {
+        Some((name, _)) if NAMES.contains(&name.as_str()) => "",
+        Some(_) if has_word(&quantity.metric, &["thread"]) => "",
+        Some((_, value)) => value,
+        None => "",
+    }
+}
+
+/// Whether a metric is about a job that takes as long as there is to do, or a time of two clocks.
+pub fn is_job(metric: &str) -> bool {
+    has_word(metric, JOBS) || metric.contains(OF_TWO_CLOCKS)
+}
+
+/// Whether what a label's value names takes as long as there is to do.
+pub fn is_asked(value: &str) -> bool {
+    has_word(value, ASKED)
+}
+
 /// Whether a quantity counts what should not be at all.
 pub fn is_never(quantity: &Quantity) -> bool {
-    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    let value = value_of(quantity);
     has_word(&quantity.metric, NEVER) || has_word(value, NEVER)
+}
+
+/// Whether a quantity says how something is set, or is no count.
+pub fn is_of_settings(quantity: &Quantity) -> bool {
+    let value = value_of(quantity);
+    has_word(&quantity.metric, SETTINGS)
+        || has_word(value, SETTINGS)
+        || of_run_time(&quantity.metric)
+}
+
+/// Whether a quantity counts failures that are a part of how things work.
+pub fn is_soft(quantity: &Quantity) -> bool {
+    let value = value_of(quantity);
+    has_word(&quantity.metric, SOFT) || has_word(value, SOFT)
+}
+
+/// Whether a level may be a counter that counts no more: what fails is counted, and not every counter is called one.
+pub fn may_be_counter(quantity: &Quantity) -> bool {
+    let value = value_of(quantity);
+    let waits = has_word(&quantity.metric, WAITING) || has_word(value, WAITING);
+    quantity.reading == Reading::Level && !waits && !is_never(quantity)
+}
+
+/// Whether a name says that something fails.
+pub fn is_failing(text: &str) -> bool {
+    has_word(text, FAILING)
 }
 
 /// Whether a metric counts work that is done.
 fn is_serving(metric: &str) -> bool {
-    let of_run_time = OF_RUN_TIME.iter().any(|prefix| metric.starts_with(prefix));
-    !of_run_time && !metric.ends_with("_sum") && has_word(metric, SERVING)
+    !of_run_time(metric) && !metric.ends_with("_sum") && has_word(metric, SERVING)
+}
+
+fn of_run_time(metric: &str) -> bool {
+    OF_RUN_TIME.iter().any(|prefix| metric.starts_with(prefix))
 }
 
 fn is_bookkeeping(metric: &str) -> bool {
@@ -196,12 +159,13 @@ enum Named {
 }
 
 fn named(metric: &str) -> Named {
-    if metric.ends_with("_bucket") || is_bookkeeping(metric) {
+    if is_bookkeeping(metric) {
         return Named::NoSign;
     }
     let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
     let is_kept = is_held(metric) || is_of_quota(metric) || clock_of(metric).is_some();
-    match is_kept || is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME) {
+    let is_named = is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME);
+    match is_kept || is_named {
         true => Named::Sign,
         false => Named::ByLabels,
     }
@@ -225,8 +189,9 @@ fn is_held(metric: &str) -> bool {
     !metric.ends_with("_total") && has_word(metric, HELD)
 }
 
+/// Whether a word stands in a text that makes what it names a sign of trouble.
 fn is_sign(text: &str) -> bool {
-    [WAITING, FAILING, SLOWED].iter().any(|words| has_word(text, words))
+    [WAITING, FAILING, SLOWED, NEVER].iter().any(|words| has_word(text, words))
 }
 
 /// Decides which series are surveyed, and remembers what it found of names and values.
@@ -237,14 +202,24 @@ pub struct SurveyFilter {
 }
 
 impl SurveyFilter {
-    /// Whether any quantity that a series is part of can be a sign. Buckets of histograms are left out:
-    /// their sum and their count are enough; so is what the recorder scraped while Prometheus was away, beside
-    /// whose minutes hours stand.
+    /// Whether any quantity that a series is part of can be a sign. Of the buckets of a histogram it is
+    /// [one](is_tail), beside their sum and count. What the recorder scraped while Prometheus was away is left out,
+    /// beside whose minutes hours stand.
     pub fn accepts(&mut self, series: &Labels) -> bool {
         if series.is_scraped_by_recorder() {
             return false;
         }
         let metric = series.metric();
+        if metric.ends_with(BUCKET) {
+            let named = |metric: &str| match is_job(metric)
+                || is_bookkeeping(metric)
+                || of_run_time(metric)
+            {
+                true => Named::NoSign,
+                false => Named::Sign,
+            };
+            return remembered(&mut self.metrics, metric, named) == Named::Sign && is_tail(series);
+        }
         match remembered(&mut self.metrics, metric, named) {
             Named::Sign => true,
             Named::NoSign => false,
@@ -310,7 +285,8 @@ mod tests {
 
     fn sign(metric: &str, reading: Reading, label: Option<(&str, &str)>) -> Option<Sign> {
         let label = label.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        sign_of(&Quantity { metric: metric.to_owned(), reading, label, values: Vec::new() })
+        let metric = metric.to_owned();
+        sign_of(&Quantity { metric, reading, label, bound: String::new(), values: Vec::new() })
     }
 
     #[test]
@@ -327,6 +303,10 @@ mod tests {
         let slow = "etcd_server_slow_apply_total";
         assert_eq!(sign(slow, Reading::Rate, None), Some(Sign::Failing));
         assert_eq!(sign("tikv_raftstore_slow_trend", Reading::Level, None), None);
+        let api = Some(("api", "GetDownPeerRegions"));
+        assert_eq!(sign("pd_server_api_concurrency", Reading::Level, api), None);
+        let thread = Some(("thread_name", "deadlock-detector"));
+        assert_eq!(sign("tikv_allocator_thread_allocation", Reading::Level, thread), None);
         let code = |code| Some(("grpc_code", code));
         let handled = "grpc_server_handled_total";
         assert_eq!(sign(handled, Reading::Rate, code("DeadlineExceeded")), Some(Sign::Failing));
@@ -354,6 +334,10 @@ mod tests {
         assert!(surveyed(&[("__name__", "raft_engine_write_duration_seconds_sum")]));
         assert!(surveyed(&[("__name__", "tikv_storage_total"), ("status", "err_timeout")]));
         assert!(!surveyed(&[("__name__", "raft_engine_write_duration_seconds_bucket")]));
+        let bucket = |metric| surveyed(&[("__name__", metric), ("le", "1.024")]);
+        assert!(bucket("raft_engine_write_duration_seconds_bucket"));
+        assert!(!bucket("tikv_engine_compaction_duration_seconds_bucket"), "it is a job");
+        assert!(!bucket("go_gc_pauses_seconds_bucket"));
         assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("instance", "error-1:20180")]));
         assert!(!surveyed(&[("__name__", "pd_scheduler_hot_region"), ("type", "src-failed")]));
         assert!(surveyed(&[("__name__", "pd_scheduler_region_heartbeat"), ("status", "ok")]));

@@ -1,17 +1,18 @@
 //! What stands out beside a node's own past and beside its peers: what rises and should not, work that stops, what
-//! is not given back, progress that stands still, and quotas that are used up.
+//! is not given back, progress that stands still, and quotas that are used up. What is so from first to last stands
+//! in `lasting`.
 
 use std::collections::BTreeMap;
 
 use super::Survey;
 use super::clock::{age_expression, clock, standing_still};
 use super::falling::falling;
-use super::from_start::from_start;
 use super::growing::growing;
 use super::quantity::{Quantity, Reading};
 use super::quota::{Limit, limit_of, share_expression, used_up};
 use super::sign::{Sign, sign_of};
-use super::standing_out::{Floor, StandingOut, floor_of, standing_out};
+use super::standing_out::{StandingOut, floor_of, standing_out};
+use super::waits::wait_expression;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Track;
 use crate::model::{Component, TimeRange, Timestamp};
@@ -47,8 +48,10 @@ pub enum Course {
     Rises,
     /// It falls far below what it was.
     Falls,
-    /// It is far above its peers from first to last.
+    /// It is far above its peers, or past a limit, from first to last.
     High,
+    /// It makes tasks wait too long from first to last; its values are seconds.
+    Waits,
     /// It grows from first to last.
     Grows,
     /// It stands still; its values are ages in seconds.
@@ -75,18 +78,16 @@ const GO_ON: f64 = 0.5;
 /// Up to which share of its default limit a quota may be used whose limit was not recorded: a program lets it be
 /// exceeded a little.
 const OVER_DEFAULT: f64 = 1.05;
-/// How many peers a node must have to be told from them by its values alone.
-const PEERS: usize = 2;
 /// How far apart the onsets of the same trouble at several nodes may be, in steps.
 const TOGETHER: i64 = 4;
 
 /// A quantity at one target.
-struct AtTarget<'a> {
-    instance: &'a str,
-    quantity: &'a Quantity,
-    track: Track,
+pub(super) struct AtTarget<'a> {
+    pub instance: &'a str,
+    pub quantity: &'a Quantity,
+    pub track: Track,
     /// All quantities of the target.
-    beside: &'a [Quantity],
+    pub beside: &'a [Quantity],
 }
 
 /// What quantities of several targets have in common: metric, reading and label.
@@ -117,11 +118,11 @@ pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
 }
 
 /// One kind of quantity at all targets of a component that have it.
-struct Group<'a> {
-    targets: &'a [AtTarget<'a>],
-    component: Component,
-    sign: Sign,
-    survey: &'a Survey,
+pub(super) struct Group<'a> {
+    pub targets: &'a [AtTarget<'a>],
+    pub component: Component,
+    pub sign: Sign,
+    pub survey: &'a Survey,
 }
 
 impl Group<'_> {
@@ -133,6 +134,8 @@ impl Group<'_> {
         };
         match self.sign {
             Sign::Serving => self.falls(),
+            // A share of few observations is what chance makes of it.
+            Sign::Slow if first.quantity.reading == Reading::SlowShare => self.beyond(),
             Sign::Quota => self.rises(Course::Full, |one| self.full(one)),
             Sign::Held => self.rises(Course::Grows, |one| growing(&one.track, floor.usual)),
             Sign::Progress => self.rises(Course::Stands, stands),
@@ -142,7 +145,7 @@ impl Group<'_> {
                     found.extend(self.rises(Course::Stands, stands));
                 }
                 if found.is_empty() {
-                    found = self.high(floor);
+                    found = self.since_the_beginning(floor);
                 }
                 found
             }
@@ -150,7 +153,7 @@ impl Group<'_> {
     }
 
     /// Where it rises: at one node far above its peers, or at most of them together.
-    fn rises<T: IntoIterator<Item = StandingOut>>(
+    pub(super) fn rises<T: IntoIterator<Item = StandingOut>>(
         &self,
         course: Course,
         stretches: impl Fn(&AtTarget<'_>) -> T,
@@ -172,26 +175,6 @@ impl Group<'_> {
                 Scope::One => alone.then(|| (vec![place], scope, median(levels))),
                 _ => (together.first() == Some(&place)).then_some((together, scope, None)),
             }
-        })
-    }
-
-    /// Where it is high from first to last: at one store, and at no other. One member of PD leads and does all
-    /// the work.
-    fn high(&self, floor: Floor) -> Vec<Unusual> {
-        if self.component == Component::Pd || self.targets.len() <= PEERS {
-            return Vec::new();
-        }
-        let greatest = |one: &AtTarget<'_>| one.track.values().fold(0.0, f64::max);
-        let mut by_value: Vec<(f64, usize)> =
-            self.targets.iter().enumerate().map(|(place, one)| (greatest(one), place)).collect();
-        by_value.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let ((_, place), (of_peers, _)) = (by_value[0], by_value[1]);
-        let found = from_start(&self.targets[place].track, of_peers, floor.usual);
-        let mut standing = vec![Vec::new(); self.targets.len()];
-        standing[place].extend(found);
-        self.each(Course::High, &standing, |place, stretch| {
-            let levels = self.levels_elsewhere(&[place], stretch);
-            Some((vec![place], Scope::One, median(levels)))
         })
     }
 
@@ -238,7 +221,7 @@ impl Group<'_> {
 
     /// What is unusual of the stretches of each target, by `judge`: at which targets, how many of their kind
     /// that is, and the value elsewhere.
-    fn each(
+    pub(super) fn each(
         &self,
         course: Course,
         standing: &[Vec<StandingOut>],
@@ -269,13 +252,14 @@ impl Group<'_> {
         let (quantity, at) = (one.quantity, (one.instance, self.survey.step_ms()));
         match course {
             Course::Stands => age_expression(quantity, at, stretch.typical),
+            Course::Waits => wait_expression(quantity, one.beside, at).unwrap_or_default(),
             Course::Full => share_expression(quantity, one.beside, at).unwrap_or_default(),
             _ => quantity.expression(at.0, at.1),
         }
     }
 
     /// The typical values of the targets besides some, during a stretch of theirs.
-    fn levels_elsewhere(&self, besides: &[usize], stretch: &StandingOut) -> Vec<f64> {
+    pub(super) fn levels_elsewhere(&self, besides: &[usize], stretch: &StandingOut) -> Vec<f64> {
         let others = self.targets.iter().enumerate();
         let others = others.filter(|(other, _)| !besides.contains(other));
         let levels = others.filter_map(|(_, one)| match one.quantity.is_zero() {
@@ -295,7 +279,7 @@ impl Group<'_> {
     }
 }
 
-fn scope_of(together: usize, of: usize) -> Scope {
+pub(super) fn scope_of(together: usize, of: usize) -> Scope {
     match together {
         0 | 1 => Scope::One,
         all if all == of => Scope::All,

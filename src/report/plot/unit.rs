@@ -49,7 +49,8 @@ impl Unit {
             }
             (PlotHow::Rate, true, _) => Self::Occupied,
             (PlotHow::Rate, _, true) => Self::BytesPerSecond,
-            (PlotHow::Rate, ..) => Self::PerSecond,
+            (PlotHow::Rate | PlotHow::Slow, ..) => Self::PerSecond,
+            (PlotHow::SlowShare, ..) => Self::Plain,
             (_, true, _) => Self::Seconds,
             (_, _, true) => Self::Bytes,
             _ => Self::Plain,

@@ -168,13 +168,12 @@ impl Run {
 
     /// Multiplies every counter of requests, as a larger cluster would show.
     pub fn scale_load(&mut self, factor: f64) {
-        for metric in ["tikv_grpc_msg_duration_seconds_count", "tikv_grpc_msg_duration_seconds_sum"]
-        {
-            self.each(metric, None, |_, samples| {
-                for sample in samples.iter_mut().filter(|s| !is_stale(s.value)) {
-                    sample.value *= factor;
-                }
-            });
+        let of_requests =
+            |one: &&mut Series| one.labels.metric().starts_with("tikv_grpc_msg_duration_seconds_");
+        for series in self.series.iter_mut().filter(of_requests) {
+            for sample in series.samples.iter_mut().filter(|s| !is_stale(s.value)) {
+                sample.value *= factor;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod clients;
 mod cluster;
 mod consequences;
 mod derived;
+mod from_first;
 mod hosts;
 mod incidents;
 mod look_alikes;

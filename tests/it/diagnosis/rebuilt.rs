@@ -50,7 +50,7 @@ fn writes_that_stop_at_one_store_are_told_with_what_stops() {
 }
 
 /// Held-out incidents that diagnosis calls healthy: how many, since nothing may be fitted to them.
-const NOT_SEEN: usize = 2;
+const NOT_SEEN: usize = 4;
 
 #[test]
 #[ignore = "slow: ./test.sh runs it"]

@@ -1,6 +1,7 @@
 //! PD's operators make no progress, or scheduling was halted while regions wait for it.
 
 mod all_low;
+mod from_first;
 
 use crate::diagnose::failure_modes::consequence::peers_stuck;
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ const HALTED_MS: i64 = 60_000;
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let slow = slow_patrol(observed);
     let found = stuck(observed).into_iter().chain(halted(observed)).chain(slow);
+    let found = found.chain(from_first::claim(observed, lacks_peers));
     found.chain(all_low::claim(observed, lacks_peers)).collect()
 }
 

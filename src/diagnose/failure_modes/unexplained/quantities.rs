@@ -37,7 +37,10 @@ pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         Course::Falls => stops_by_itself(observed, one),
         Course::Rises => !is_load(observed, one.standing.onset),
         // What was so before the first sample follows from no rise of the load, nor does what stands still.
-        Course::High | Course::Grows | Course::Stands | Course::Full => true,
+        Course::High | Course::Waits => !is_of_former_leader(observed, one),
+        // More waits where clients ask for more and more.
+        Course::Grows if one.sign == Sign::Waiting => observed.rises.is_empty(),
+        Course::Grows | Course::Stands | Course::Full => true,
     });
     found.sort_by(|a, b| (a.standing.onset, &a.instances).cmp(&(b.standing.onset, &b.instances)));
     let mut groups: Vec<Group<'_>> = Vec::new();
@@ -88,6 +91,20 @@ fn stops_by_itself(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
         observed.leaving.contains(&store) || leaders_left(observed, store, range.start)
     };
     !stores.into_iter().any(moved)
+}
+
+/// What PD's leader counts of the cluster begins so.
+const OF_LEADER: &str = "pd_";
+
+/// Whether a level is of what PD's leader counts, and at members that do not lead, which show what was when they did.
+fn is_of_former_leader(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
+    let evidence = observed.evidence;
+    let leader = evidence.pd.leader_at(observed.open());
+    let leader = leader.and_then(|name| evidence.nodes.instance_of_member(name));
+    one.component == Component::Pd
+        && one.quantity.reading == Reading::Level
+        && one.quantity.metric.starts_with(OF_LEADER)
+        && leader.is_some_and(|leader| !one.instances.contains(&leader))
 }
 
 /// The stores, as indices, that a quantity is about.
@@ -208,10 +225,18 @@ fn target_of(observed: &ObservedWindow<'_>, one: &Unusual) -> Target {
 fn text(one: &Unusual) -> String {
     let standing = &one.standing;
     let shown = |value: f64| match one.sign {
+        Sign::Slow if one.quantity.reading == Reading::SlowShare => {
+            let bound = &one.quantity.bound;
+            format!("{} % slower than {bound} s", number((1000.0 * value).round() / 10.0))
+        }
         Sign::Slow if one.quantity.is_in_seconds() => seconds(value),
         _ => number(value),
     };
-    let per_second = if one.quantity.reading == Reading::Rate { " a second" } else { "" };
+    let per_second = match one.quantity.reading {
+        Reading::Rate => " a second",
+        Reading::Slow => &format!(" slower than {} s each second", one.quantity.bound),
+        _ => "",
+    };
     let elsewhere = match (one.elsewhere, one.scope, one.instances.len()) {
         (Some(value), _, _) => format!("; elsewhere {}", shown(value)),
         (None, Scope::One, _) | (None, _, 1) => String::new(),
@@ -228,6 +253,12 @@ fn text(one: &Unusual) -> String {
             format!("{verb} from {} to {}{per_second}", shown(standing.baseline), shown(typical))
         }
         Course::High => format!("is {}{per_second} from the beginning", shown(typical)),
+        Course::Waits => format!(
+            "makes each of {} tasks wait for {}, at {} done a second",
+            number(standing.peak.round()),
+            seconds(typical),
+            number(standing.baseline)
+        ),
         Course::Stands => format!("has stood still for {}", seconds(typical)),
         Course::Full => format!("is {} % of its limit", number((100.0 * typical).round())),
     };
@@ -237,7 +268,7 @@ fn text(one: &Unusual) -> String {
 /// The unit of the values of a quantity that departs.
 fn unit(one: &Unusual) -> &'static str {
     match one.course {
-        Course::Stands => "seconds",
+        Course::Stands | Course::Waits => "seconds",
         Course::Full => "",
         _ => one.quantity.unit(),
     }

@@ -1,0 +1,97 @@
+//! Answers of PD that contradict each other.
+//!
+//! Some numbers must agree whatever the load: each region has one leader, which PD knows within a heartbeat of the
+//! region, 60 s. Where they differ for minutes, regions have no leader, or PD decides by a picture that is wrong.
+
+use crate::diagnose::findings::finding::{FindingKind, Target};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::Claim;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::pd_history::StoreHistory;
+use crate::model::{TimeRange, Timestamp};
+
+/// How long numbers must differ, in milliseconds: five heartbeats of a region.
+const LASTS_MS: i64 = 300_000;
+/// By how much they must, as a part of the greater one and in regions: while regions split and move, counts of
+/// different instants differ by a few.
+const PART: f64 = 0.2;
+const APART: u64 = 10;
+/// How sure such a contradiction is a fault.
+const SURE: f64 = 0.6;
+
+/// The claims of contradictions that last to the end.
+pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    without_leader(observed).into_iter().collect()
+}
+
+fn are_apart(a: u64, b: u64) -> bool {
+    let (least, most) = (a.min(b), a.max(b));
+    most - least >= APART && (most - least) as f64 >= PART * most as f64
+}
+
+/// The instants of the last minutes at which PD listed its stores; none where it has not for long enough.
+fn lately<'a>(observed: &'a ObservedWindow<'_>) -> &'a [Timestamp] {
+    let listings = &observed.evidence.pd.listings;
+    let from = observed.open().saturating_add_millis(-LASTS_MS);
+    let known = listings.first().is_some_and(|first| *first <= from);
+    let by = listings.partition_point(|at| *at < from);
+    if known { &listings[by..] } else { &[] }
+}
+
+/// The stores that are listed and not removed.
+fn present<'a>(observed: &'a ObservedWindow<'_>) -> impl Iterator<Item = &'a StoreHistory> {
+    observed.evidence.pd.stores.values().filter(|history| !history.is_removed())
+}
+
+/// PD counts far more regions than its stores lead.
+fn without_leader(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let pd = &observed.evidence.pd;
+    let led_at = |at: Timestamp| {
+        present(observed).filter_map(|store| Some(store.counts_at(at)?.leaders)).sum::<u64>()
+    };
+    let regions_at = |at: Timestamp| {
+        let by = pd.region_counts.partition_point(|(counted, _)| *counted <= at);
+        pd.region_counts[..by].last().map(|(_, count)| *count)
+    };
+    let lacks = |at: &Timestamp| {
+        regions_at(*at).is_some_and(|regions| {
+            let led = led_at(*at);
+            led < regions && are_apart(led, regions)
+        })
+    };
+    let lately = lately(observed);
+    let last = *lately.last()?;
+    if !lately.iter().all(lacks) {
+        return None;
+    }
+    let since = pd.listings.iter().rev().copied().take_while(|at| lacks(at)).last()?;
+    let (led, regions) = (led_at(last), regions_at(last)?);
+    let text = format!("PD counts {regions} regions, and stores lead {led} of them");
+    let read = ("PD /stores leader_count", led.to_string());
+    Some(claim(observed, (since, last), Target::cluster(), text, read))
+}
+
+fn claim(
+    observed: &ObservedWindow<'_>,
+    (since, last): (Timestamp, Timestamp),
+    target: Target,
+    text: String,
+    (reference, value): (&str, String),
+) -> Claim {
+    let mut claim = Claim::new(target.clone(), since, LISTED_MS, SURE);
+    let reading = crossing(Crossing {
+        kind: FindingKind::RegionsAbnormal,
+        target,
+        range: TimeRange::new(since, observed.open().max(since)),
+        uncertainty_ms: LISTED_MS,
+        lasts: true,
+        text,
+        read: (reference, value),
+        plot: Vec::new(),
+    });
+    claim.readings.push(reading.read_at(last));
+    claim.but("no failure mode is known that shows itself so")
+}
+
+/// How far apart two listings of the stores are, in milliseconds.
+const LISTED_MS: i64 = 10_000;

@@ -1,0 +1,106 @@
+//! What is unusual from the first sample to the last, beside peers or beside a limit.
+
+use super::beyond::{beyond, limit_of};
+use super::from_start::from_start;
+use super::growing::growing;
+use super::quantity::Reading;
+use super::sign::{Sign, may_be_counter};
+use super::standing_out::{Floor, StandingOut};
+use super::unusual::{Course, Group, Scope, Unusual, scope_of};
+use super::waits::{served, waits};
+use crate::diagnose::observations::departures::median;
+use crate::diagnose::observations::tracks::Track;
+use crate::model::Component;
+
+/// How many peers a node must have to be told from them by its values alone.
+const PEERS: usize = 2;
+
+impl Group<'_> {
+    /// What is so from the beginning of what waits, fails or takes long.
+    pub(super) fn since_the_beginning(&self, floor: Floor) -> Vec<Unusual> {
+        let is_level = self.targets.iter().any(|one| one.quantity.reading == Reading::Level);
+        let mut found = self.high(floor);
+        if found.is_empty() {
+            found = self.beyond();
+        }
+        if found.is_empty() && is_level {
+            found = self.waits();
+        }
+        if found.is_empty() && is_level && self.sign == Sign::Waiting {
+            found = self.rises(Course::Grows, |one| growing(&one.track, floor.usual));
+        }
+        found
+    }
+
+    /// Where it is high from first to last: at one store, and at no other. One member of PD leads and does all
+    /// the work.
+    pub(super) fn high(&self, floor: Floor) -> Vec<Unusual> {
+        if self.component == Component::Pd || self.targets.len() <= PEERS {
+            return Vec::new();
+        }
+        let greatest = |track: &Track| track.values().fold(0.0, f64::max);
+        let of_targets = self.targets.iter().map(|one| greatest(&one.track));
+        let mut by_value: Vec<(f64, usize)> = of_targets.zip(0..).collect();
+        by_value.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let Some(&(_, place)) = by_value.first() else { return Vec::new() };
+        let of_peers = by_value.get(1).map_or(0.0, |(value, _)| *value);
+        let found = from_start(&self.targets[place].track, of_peers, floor.usual);
+        let found = found.filter(|_| !self.stands_still(place));
+        let mut standing = vec![Vec::new(); self.targets.len()];
+        standing[place].extend(found);
+        self.each(Course::High, &standing, |place, stretch| {
+            let levels = self.levels_elsewhere(&[place], stretch);
+            Some((vec![place], Scope::One, median(levels)))
+        })
+    }
+
+    /// Where it is past its limit from first to last.
+    pub(super) fn beyond(&self) -> Vec<Unusual> {
+        self.together_from_the_beginning(Course::High, |place| {
+            let one = &self.targets[place];
+            let found = beyond(&one.track, limit_of(one.quantity, self.sign, one.beside)?);
+            found.filter(|_| !self.stands_still(place))
+        })
+    }
+
+    /// Whether failures may have been counted before the first sample, and none since.
+    fn stands_still(&self, place: usize) -> bool {
+        let one = &self.targets[place];
+        let values = || one.track.values();
+        let is_same = values().next().is_some_and(|first| values().all(|value| value == first));
+        may_be_counter(one.quantity) && is_same
+    }
+
+    /// Where tasks wait too long from first to last, by how many are done.
+    fn waits(&self) -> Vec<Unusual> {
+        self.together_from_the_beginning(Course::Waits, |place| {
+            let one = &self.targets[place];
+            waits(&one.track, &self.survey.track(served(one.quantity, one.beside)?))
+        })
+    }
+
+    /// What is so at any targets, as one.
+    fn together_from_the_beginning(
+        &self,
+        course: Course,
+        find: impl Fn(usize) -> Option<StandingOut>,
+    ) -> Vec<Unusual> {
+        let standing: Vec<Vec<StandingOut>> =
+            (0..self.targets.len()).map(|place| find(place).into_iter().collect()).collect();
+        let places: Vec<usize> =
+            (0..standing.len()).filter(|place| !standing[*place].is_empty()).collect();
+        let scope = match scope_of(places.len(), self.targets.len()) {
+            Scope::One if places.len() > 1 => Scope::Most,
+            scope => scope,
+        };
+        self.each(course, &standing, |place, stretch| {
+            let elsewhere = match course {
+                Course::High if scope == Scope::One => {
+                    median(self.levels_elsewhere(&places, stretch))
+                }
+                _ => None,
+            };
+            (places.first() == Some(&place)).then(|| (places.clone(), scope, elsewhere))
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! A fifth set of public incidents, collected after the survey had learnt to look at what is so from the first sample
+//! on, at tails, and at how long queues make tasks wait: none of its threads is of an earlier set.
+//!
+//! They stand in ascending order of repository and number, and every third of them is held out.
+
+mod of_pd;
+mod of_stores;
+
+use super::{Half, Incident, Place};
+
+/// The incidents, ascending by repository and number.
+pub const INCIDENTS: &[Incident] = &[
+    Incident {
+        name: "paused-for-ever",
+        thread: "pingcap/tidb#33546",
+        cause: "an import was killed and left PD's schedulers paused, for longer than the five minutes it asked for",
+        modes: &["scheduling_halted", "imbalance", "unexplained"],
+        place: Place::Scheduling,
+        leads: &["/schedulers"],
+        half: Half::Tuned,
+        change: of_pd::paused_for_ever,
+    },
+    Incident {
+        name: "etcd-applies-slowly",
+        thread: "tikv/pd#1411",
+        cause: "PD's etcd takes 0.4 to 0.7 s to apply entries and 1.3 s to read a key: clients get no timestamps in time",
+        modes: &["pd_overloaded", "slow_disk", "unexplained"],
+        place: Place::PdLeader,
+        leads: &["etcd", "txn"],
+        half: Half::Tuned,
+        change: of_pd::etcd_applies_slowly,
+    },
+    Incident {
+        name: "leaders-miscounted",
+        thread: "tikv/pd#3406",
+        cause: "a PD that has just begun to lead counts 40 leaders at a store that has 53: it evicts no more than those",
+        modes: &["unexplained", "scheduling_halted", "planned_drain"],
+        place: Place::Scheduling,
+        leads: &["/stores", "region_count"],
+        half: Half::HeldOut,
+        change: of_pd::leaders_miscounted,
+    },
+    Incident {
+        name: "one-hot-region",
+        thread: "tikv/pd#4423",
+        cause: "one region takes all reads, and PD moves its leader from store to store without end",
+        modes: &["hot_region_read", "scheduling_halted", "unexplained"],
+        place: Place::AllStores,
+        leads: &["/hotspot/regions/read", "/operators"],
+        half: Half::Tuned,
+        change: of_pd::one_hot_region,
+    },
+    Incident {
+        name: "some-snapshots-take-seconds",
+        thread: "tikv/tikv#9713",
+        cause: "reads of followers wake regions up: some wait seconds for a snapshot while all else is fast",
+        modes: &["unexplained"],
+        place: Place::AllStores,
+        leads: &["async_request_duration"],
+        half: Half::Tuned,
+        change: of_stores::some_snapshots_take_seconds,
+    },
+    Incident {
+        name: "apply-reads-logs-from-disk",
+        thread: "tikv/tikv#12009",
+        cause: "a store that applies late must read its logs from the raft engine, which grows without bound",
+        modes: &["apply_bound", "unexplained"],
+        place: Place::Stores(&[2]),
+        leads: &["apply_wait", "raft_engine", "entry_fetches"],
+        half: Half::HeldOut,
+        change: of_stores::apply_reads_logs_from_disk,
+    },
+    Incident {
+        name: "snapshots-behind-deletions",
+        thread: "tikv/tikv#12587",
+        cause: "snapshots wait 17 minutes behind deletions of data that the same worker does",
+        modes: &["unexplained", "snapshot_storm"],
+        place: Place::Stores(&[0]),
+        leads: &["tikv_worker_pending_task_total"],
+        half: Half::Tuned,
+        change: of_stores::snapshots_behind_deletions,
+    },
+    Incident {
+        name: "running-tasks-never-fall",
+        thread: "tikv/tikv#14633",
+        cause: "the number of running tasks never falls, also without clients: all stores say that they are busy",
+        modes: &["unexplained", "coprocessor_pressure"],
+        place: Place::AllStores,
+        leads: &["tikv_unified_read_pool_running_tasks"],
+        half: Half::Tuned,
+        change: of_stores::running_tasks_never_fall,
+    },
+    Incident {
+        name: "member-list-flood",
+        thread: "tikv/tikv#15428",
+        cause: "once PD had no leader for a while, stores ask it for its members thousands of times a second",
+        modes: &["unexplained", "pd_overloaded", "traffic_surge"],
+        place: Place::PdLeader,
+        leads: &["grpc_server"],
+        half: Half::HeldOut,
+        change: of_pd::member_list_flood,
+    },
+    Incident {
+        name: "pd-worker-piles-up",
+        thread: "tikv/tikv#16716",
+        cause: "tasks of a store's pd-worker pile up, its heartbeats stop, and PD calls it Down while it runs",
+        modes: &["store_pd_partition", "unexplained"],
+        place: Place::Stores(&[1]),
+        leads: &["tikv_worker_pending_task_total", "/stores"],
+        half: Half::Tuned,
+        change: of_stores::pd_worker_piles_up,
+    },
+    Incident {
+        name: "ticks-that-evict-nothing",
+        thread: "tikv/tikv#18462",
+        cause: "above 90 % of the memory limit every region ticks to evict entries, of which there are none: raftstore is busy",
+        modes: &["raftstore_bound", "unexplained"],
+        place: Place::AllStores,
+        leads: &["tikv_thread_cpu_seconds_total", "memory"],
+        half: Half::Tuned,
+        change: of_stores::ticks_that_evict_nothing,
+    },
+    Incident {
+        name: "follower-reads-wait-on-a-full-disk",
+        thread: "tikv/tikv#19201",
+        cause: "a store whose disk is nearly full appends nothing: reads of followers wait there for ever, to the limit",
+        modes: &["disk_full", "coprocessor_pressure", "unexplained"],
+        place: Place::Stores(&[3]),
+        leads: &["/stores", "tikv_unified_read_pool_running_tasks", "tikv_store_size_bytes"],
+        half: Half::HeldOut,
+        change: of_stores::follower_reads_wait,
+    },
+];
