@@ -35,7 +35,7 @@ pub(super) fn survey(
             }
             let number = &mut known[run.ordinal()];
             let number = *number.get_or_insert_with(|| surveyor.announce(&run.labels()));
-            run.samples().for_each(|sample| surveyor.add(number, sample));
+            surveyor.add(number, run.samples());
         },
     )?;
     Ok(surveyor.finish())
