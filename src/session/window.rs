@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use super::pd_bodies::PdSource;
 use super::recording;
-use super::survey::survey;
+use super::survey::{series_and_survey, survey};
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::survey::Survey;
 use crate::diagnose::{
@@ -136,11 +136,34 @@ impl<'s> Window<'s> {
         view: View,
         told: &Told,
     ) -> Result<Self, CaptureError> {
+        Self::load_by(reader, view, told, |recording| {
+            series_and_survey(reader, recording.window, &recording.series)
+        })
+    }
+
+    /// As [`load`](Self::load), for whoever asks for no verdict: nothing is surveyed unless it is needed after all.
+    pub(super) fn load_unjudged(
+        reader: &'s CaptureReader,
+        view: View,
+        told: &Told,
+    ) -> Result<Self, CaptureError> {
+        Self::load_by(reader, view, told, |recording| {
+            Ok((diagnosis_series(reader, recording.window)?, None))
+        })
+    }
+
+    fn load_by(
+        reader: &'s CaptureReader,
+        view: View,
+        told: &Told,
+        read: impl FnOnce(&Recording) -> Result<(Vec<Series>, Option<Survey>), CaptureError>,
+    ) -> Result<Self, CaptureError> {
         let mut recording = recording::load(reader, view.range)?;
         recording.meta.told = told.clone().or(std::mem::take(&mut recording.meta.told));
-        let series = diagnosis_series(reader, recording.window)?;
+        let (series, survey) = read(&recording)?;
         recording::note_damage(&mut recording, reader)?;
-        Ok(Self { reader, view, recording, series, survey: OnceCell::new() })
+        let survey = survey.map_or_else(OnceCell::new, OnceCell::from);
+        Ok(Self { reader, view, recording, series, survey })
     }
 
     /// What was observed, without PD's answers.

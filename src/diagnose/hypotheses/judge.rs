@@ -49,7 +49,12 @@ pub fn metrics() -> Vec<&'static str> {
 /// Whether diagnosis reads a series: by the name of its metric, as part of how long requests took, or because it
 /// [is surveyed](is_surveyed).
 pub fn reads(series: &Labels) -> bool {
-    METRICS.contains(series.metric()) || is_latency(series) || is_surveyed(series)
+    is_named(series) || is_latency(series) || is_surveyed(series)
+}
+
+/// Whether a series is of one of the [`metrics`].
+pub fn is_named(series: &Labels) -> bool {
+    METRICS.contains(series.metric())
 }
 
 /// The names that [`metrics`] returns.
@@ -57,8 +62,8 @@ static METRICS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| metrics().int
 
 /// Those of the series that diagnosis [`reads`] which are looked at by name; the others are surveyed.
 pub fn named(series: &[Series]) -> Vec<Series> {
-    let is_named = |one: &&Series| METRICS.contains(one.labels.metric()) || is_latency(&one.labels);
-    series.iter().filter(is_named).cloned().collect()
+    let is_looked_at = |one: &&Series| is_named(&one.labels) || is_latency(&one.labels);
+    series.iter().filter(is_looked_at).cloned().collect()
 }
 
 /// Judges a window by every mode, and surveys it where that could add to the verdict: where the window is
