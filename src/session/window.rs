@@ -216,8 +216,8 @@ impl<'s> Window<'s> {
     ///
     /// [`CaptureError`] where the capture cannot be read.
     pub fn judged_as_of(&self, at: Timestamp) -> Result<(Evidence, Verdict), CaptureError> {
-        let mut evidence = self.evidence_as_of(at)?;
-        let verdict = diagnose_surveyed(&mut evidence, || self.survey())?;
+        let evidence = self.evidence_as_of(at)?;
+        let verdict = diagnose_surveyed(&evidence, || self.survey())?;
         Ok((evidence, verdict))
     }
 
@@ -268,8 +268,8 @@ impl<'s> Window<'s> {
         let summarise = |answer: &PdAnswer, body: &ParsedBody| pd.observe(answer, body);
         let history = history(self.pd(), Evaluation::Sequential, at, summarise)?;
         let series = std::mem::take(&mut self.series);
-        let mut evidence = evidence(&self.recording, history, series, at);
-        let verdict = diagnose_surveyed(&mut evidence, || self.survey())?;
+        let evidence = evidence(&self.recording, history, series, at);
+        let verdict = diagnose_surveyed(&evidence, || self.survey())?;
         let mut recording = self.recording;
         // Another cluster's targets, and what replicas recorded twice, are no news of this one.
         recording.series.retain(|series| evidence.nodes.has_target_of(&series.labels));
@@ -288,7 +288,7 @@ impl<'s> Window<'s> {
         let series = self.series.iter().rev().cloned().collect();
         let gaps = self.recording.gaps.iter().rev().cloned().collect();
         let recording = Recording { gaps, ..self.recording.clone() };
-        diagnose_surveyed(&mut evidence(&recording, history, series, at), || self.survey())
+        diagnose_surveyed(&evidence(&recording, history, series, at), || self.survey())
     }
 
     /// What damage has cost the capture, in a line; `None` where it is whole.

@@ -73,16 +73,17 @@ pub fn named(series: &[Series]) -> Vec<Series> {
 ///
 /// What `survey` returns.
 pub fn diagnose_surveyed<E>(
-    evidence: &mut Evidence,
+    evidence: &Evidence,
     survey: impl FnOnce() -> Result<Survey, E>,
 ) -> Result<Verdict, E> {
-    let verdict = diagnose(evidence);
+    let observed = ObservedWindow::new(evidence);
+    let verdict = judge(observed.clone(), ALL);
     let up = usual_interval_ms(evidence.series.metric("up").iter());
     if !can_stand_out(Grid::over(evidence.window, up)) || accounts_for(&verdict, evidence.window) {
         return Ok(verdict);
     }
     evidence.add_survey(&survey()?);
-    Ok(diagnose(evidence))
+    Ok(judge(observed.surveyed(), ALL))
 }
 
 /// Whether causes and changes explain whatever departs in a window. A state of the cluster may itself follow from
@@ -105,12 +106,11 @@ fn accounts_for(verdict: &Verdict, window: TimeRange) -> bool {
 /// Judges a window by every mode of [`MODES`](crate::diagnose::MODES): what broke, what followed from
 /// it, what was planned, and what could not be decided.
 pub fn diagnose(evidence: &Evidence) -> Verdict {
-    judge(evidence, ALL)
+    judge(ObservedWindow::new(evidence), ALL)
 }
 
 /// Judges a window by some modes.
-fn judge(evidence: &Evidence, modes: &[Mode]) -> Verdict {
-    let mut observed = ObservedWindow::new(evidence);
+fn judge(mut observed: ObservedWindow<'_>, modes: &[Mode]) -> Verdict {
     let hypotheses = hypotheses(&mut observed, modes);
     verdict(observed, &hypotheses, modes)
 }
@@ -427,7 +427,7 @@ mod tests {
 
     fn judge_beside_the_catalogue(mode: Mode) -> Verdict {
         let modes: Vec<Mode> = ALL.iter().copied().chain([mode]).collect();
-        judge(&damaged_store(), &modes)
+        judged(&damaged_store(), &modes)
     }
 
     fn modes_of(verdict: &Verdict) -> Vec<&str> {
@@ -489,9 +489,13 @@ mod tests {
             ..FLOODED_ROOM
         };
         let evidence = damaged_store();
-        assert_eq!(modes_of(&judge(&evidence, &[harmless, late])), ["wet_cables"]);
+        assert_eq!(modes_of(&judged(&evidence, &[harmless, late])), ["wet_cables"]);
         let harmful = Mode { never_explains: &[], ..harmless };
-        assert_eq!(modes_of(&judge(&evidence, &[harmful, late])), Vec::<&str>::new());
+        assert_eq!(modes_of(&judged(&evidence, &[harmful, late])), Vec::<&str>::new());
+    }
+
+    fn judged(evidence: &Evidence, modes: &[Mode]) -> Verdict {
+        judge(ObservedWindow::new(evidence), modes)
     }
 
     #[test]
@@ -516,9 +520,9 @@ mod tests {
             vec![claim]
         });
         let evidence = damaged_store();
-        assert_eq!(modes_of(&judge(&evidence, &[long_ago, wet])), ["wet_cables"]);
-        assert_eq!(modes_of(&judge(&evidence, &[lately, wet])), Vec::<&str>::new());
-        assert_eq!(modes_of(&judge(&evidence, &[acting, wet])), Vec::<&str>::new());
+        assert_eq!(modes_of(&judged(&evidence, &[long_ago, wet])), ["wet_cables"]);
+        assert_eq!(modes_of(&judged(&evidence, &[lately, wet])), Vec::<&str>::new());
+        assert_eq!(modes_of(&judged(&evidence, &[acting, wet])), Vec::<&str>::new());
     }
 
     #[test]
