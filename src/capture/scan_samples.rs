@@ -49,6 +49,11 @@ impl<'a> SampleRun<'a> {
         self.target.labels(self.ordinal)
     }
 
+    /// Whether every sample of the block is zero, also those that lie outside the range that was asked for.
+    pub(super) fn is_zero(&self) -> bool {
+        self.columns.is_zero(self.row)
+    }
+
     /// The samples, ascending in time.
     pub fn samples(&self) -> impl Iterator<Item = Sample> {
         let all = self.columns.samples(self.row);
@@ -262,7 +267,7 @@ impl CaptureReader {
     }
 
     /// Decodes rows of a group into `columns`. Returns whether they are whole; damage is noted.
-    fn group(
+    pub(super) fn group(
         &self,
         block: &BlockRow,
         (body, header): (&[u8], &BlockHeader),

@@ -7,13 +7,14 @@ use super::memory_budget::MemoryBudget;
 use super::metric_index::MetricIndex;
 use super::reader::{BlockRow, CaptureReader, Target};
 use super::scan_samples::{SampleRun, touched};
+use super::select_and_scan::ascending;
 use super::{CaptureError, parallel};
 use crate::model::{LabelMatcher, Sample, Series, TargetKey, TimeRange, Timestamp};
 
 /// Bytes of blocks that are read before their groups are decoded.
 const BYTES_AT_ONCE: usize = 16 << 20;
 /// Name in the error of a selection that is too large.
-const SELECTED: &str = "what was selected";
+pub(super) const SELECTED: &str = "what was selected";
 /// Cells that are decoded together before their samples are appended.
 const CELLS_AT_ONCE: usize = 4 << 20;
 
@@ -106,11 +107,8 @@ impl<'a> TargetSelection<'a> {
     fn series(self) -> impl Iterator<Item = Series> + use<'a> {
         let target = self.target;
         let found = self.ordinals.into_iter().zip(self.samples);
-        found.filter(|(_, samples)| !samples.is_empty()).map(move |(ordinal, mut samples)| {
-            if !samples.is_sorted_by(|a, b| a.at < b.at) {
-                samples.sort_by_key(|sample| sample.at);
-                samples.dedup_by_key(|sample| sample.at);
-            }
+        found.filter(|(_, samples)| !samples.is_empty()).map(move |(ordinal, samples)| {
+            let samples = ascending(samples);
             Series { labels: target.labels(ordinal as usize), samples }
         })
     }

@@ -3,6 +3,7 @@
 mod files;
 mod hostile;
 mod migrations;
+mod one_pass;
 mod pd_scale;
 
 use std::path::PathBuf;

@@ -21,7 +21,7 @@ use crate::model::{LogEvent, LogKind, TimeRange, Timestamp, escape, escape_path}
 use crate::nodes::{NodeIndex, Nodes};
 use crate::record::{AskedLog, Stop, attach_log, holds_log};
 use crate::report;
-use crate::session::{Session, View};
+use crate::session::Session;
 use crate::source::HttpOptions;
 
 /// What was attached of one node's log.
@@ -78,7 +78,7 @@ pub async fn attach(
     let logs = args.files()?;
     let session = Session::open(path)?;
     let window = session.window();
-    let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
+    let nodes = session.evidence()?.nodes;
     let asked = args.search.then(|| log_search::asked_range(&session)).transpose()?;
     let to_ask = asked.map(|range| to_ask(&session, &nodes, range)).transpose()?;
     drop(session);

@@ -7,7 +7,7 @@ use crate::capture;
 use crate::cli::log_search;
 use crate::cli::{block_on, clock};
 use crate::model::{ProfileEvent, ProfileKind, escape};
-use crate::session::{Session, View};
+use crate::session::Session;
 use crate::source::{HttpOptions, ProfileClient, SourceError};
 
 /// How long a member may take for one profile.
@@ -39,7 +39,7 @@ pub fn attach(
     tell: impl Fn(&str),
 ) -> anyhow::Result<(Vec<Taken>, bool)> {
     let session = Session::open(path)?;
-    let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
+    let nodes = session.evidence()?.nodes;
     let scheme = log_search::scheme(session.reader().meta().endpoints.pd.values());
     drop(session);
     let members: Vec<(String, String)> = nodes

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::{LazyLock, OnceLock};
 
 use crate::diagnose::clocks::Clocks;
 use crate::diagnose::observations::client_metrics::is_latency;
@@ -55,8 +56,7 @@ pub struct Evidence {
     pub as_of: Timestamp,
     /// Samples by metric and labels, and when each target was scraped.
     pub series: SeriesTable,
-    /// What else was recorded, reduced; empty until [`add_survey`](Self::add_survey).
-    pub survey: Survey,
+    survey: OnceLock<Survey>,
     /// PD's answers, as histories of its stores, members and configuration.
     pub pd: PdHistory,
     /// Times in which a source was not observed, ascending.
@@ -139,7 +139,7 @@ impl Evidence {
             window: seen,
             as_of,
             series,
-            survey: Survey::default(),
+            survey: OnceLock::new(),
             pd,
             gaps,
             logs,
@@ -153,10 +153,16 @@ impl Evidence {
         }
     }
 
-    /// Adds what was surveyed, as far as it was known.
-    pub fn add_survey(&mut self, survey: &Survey) {
+    /// Adds what was surveyed, as far as it was known; a survey that was added before stays.
+    pub fn add_survey(&self, survey: &Survey) {
         let hidden = AsOf::new(self.as_of).hidden(&self.gaps);
-        self.survey = survey.as_of(self.as_of, hidden);
+        self.survey.get_or_init(|| survey.as_of(self.as_of, hidden));
+    }
+
+    /// What else was recorded, reduced; empty until [`add_survey`](Self::add_survey).
+    pub fn survey(&self) -> &Survey {
+        static NONE: LazyLock<Survey> = LazyLock::new(Survey::default);
+        self.survey.get().unwrap_or(&NONE)
     }
 }
 

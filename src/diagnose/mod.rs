@@ -31,7 +31,7 @@ pub use findings::finding::{
     seconds,
 };
 pub use findings::names::{finding_names, findings_called};
-pub use hypotheses::judge::{diagnose, diagnose_surveyed, metrics, named, reads};
+pub use hypotheses::judge::{diagnose, diagnose_surveyed, is_named, metrics, named, reads};
 pub use hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need, Unchecked};
 pub use hypotheses::why_not::{ClaimFate, NeededSource, ReadMetric, WhyNot, why_not};
 pub use notices::{Notice, Subject, Turn, notices};
@@ -39,6 +39,8 @@ pub use observations::departures::{deviation, median};
 pub use observations::pd_history::PdHistory;
 pub use observations::pd_reading::PdReading;
 pub use observations::tracks::{Point, Track};
-pub use observations::{LATENCIES, Nearest, STATEMENT_LATENCIES, STATEMENTS, requested_types};
+pub use observations::{
+    LATENCIES, Nearest, STATEMENT_LATENCIES, STATEMENTS, is_latency, requested_types,
+};
 pub use thresholds::{HORIZON_MS, THRESHOLDS, Threshold, Thresholds};
 pub use verdict::{Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};

@@ -53,9 +53,10 @@ impl AsOf {
     pub fn cut_samples<'a>(self, series: &mut [Series], gaps: impl IntoIterator<Item = &'a Gap>) {
         let hidden = self.hidden(gaps);
         for one in series {
-            let is_own = one.labels.is_scraped_by_recorder();
-            let is_known = |at: Timestamp| at <= self.0 && (is_own || !hidden.contains(at));
-            one.samples.retain(|sample| is_known(sample.at));
+            one.samples.truncate(one.samples.partition_point(|sample| sample.at <= self.0));
+            if !hidden.is_empty() && !one.labels.is_scraped_by_recorder() {
+                one.samples.retain(|sample| !hidden.contains(sample.at));
+            }
         }
     }
 

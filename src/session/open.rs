@@ -74,6 +74,15 @@ impl Session {
         Window::load(&self.reader, view, &self.told)
     }
 
+    /// The evidence of everything in the run, for whoever asks for no verdict.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn evidence(&self) -> Result<Evidence, CaptureError> {
+        Window::load_unjudged(&self.reader, View::WHOLE, &self.told)?.evidence()
+    }
+
     /// The view as of `at` that looks back as far as `operator watch` does: [`HORIZON_MS`].
     pub fn view_as_of(&self, at: Timestamp) -> View {
         let as_of = AsOf::new(at);

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use super::pd_bodies::PdSource;
 use super::recording;
-use super::survey::survey;
+use super::survey::{series_and_survey, survey};
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::survey::Survey;
 use crate::diagnose::{
@@ -148,11 +148,34 @@ impl<'s> Window<'s> {
         view: View,
         told: &Told,
     ) -> Result<Self, CaptureError> {
+        Self::load_by(reader, view, told, |recording| {
+            series_and_survey(reader, recording.window, &recording.series)
+        })
+    }
+
+    /// As [`load`](Self::load), for whoever asks for no verdict: nothing is surveyed unless it is needed after all.
+    pub(super) fn load_unjudged(
+        reader: &'s CaptureReader,
+        view: View,
+        told: &Told,
+    ) -> Result<Self, CaptureError> {
+        Self::load_by(reader, view, told, |recording| {
+            Ok((diagnosis_series(reader, recording.window)?, None))
+        })
+    }
+
+    fn load_by(
+        reader: &'s CaptureReader,
+        view: View,
+        told: &Told,
+        read: impl FnOnce(&Recording) -> Result<(Vec<Series>, Option<Survey>), CaptureError>,
+    ) -> Result<Self, CaptureError> {
         let mut recording = recording::load(reader, view.range)?;
         recording.meta.told = told.clone().or(std::mem::take(&mut recording.meta.told));
-        let series = diagnosis_series(reader, recording.window)?;
+        let (series, survey) = read(&recording)?;
         recording::note_damage(&mut recording, reader)?;
-        Ok(Self { reader, view, recording, series, survey: OnceCell::new() })
+        let survey = survey.map_or_else(OnceCell::new, OnceCell::from);
+        Ok(Self { reader, view, recording, series, survey })
     }
 
     /// What was observed, without PD's answers.
@@ -205,8 +228,8 @@ impl<'s> Window<'s> {
     ///
     /// [`CaptureError`] where the capture cannot be read.
     pub fn judged_as_of(&self, at: Timestamp) -> Result<(Evidence, Verdict), CaptureError> {
-        let mut evidence = self.evidence_as_of(at)?;
-        let verdict = diagnose_surveyed(&mut evidence, || self.survey())?;
+        let evidence = self.evidence_as_of(at)?;
+        let verdict = diagnose_surveyed(&evidence, || self.survey())?;
         Ok((evidence, verdict))
     }
 
@@ -257,8 +280,8 @@ impl<'s> Window<'s> {
         let summarise = |answer: &PdAnswer, body: &ParsedBody| pd.observe(answer, body);
         let history = history(self.pd(), Evaluation::Sequential, at, summarise)?;
         let series = std::mem::take(&mut self.series);
-        let mut evidence = evidence(&self.recording, history, series, at);
-        let verdict = diagnose_surveyed(&mut evidence, || self.survey())?;
+        let evidence = evidence(&self.recording, history, series, at);
+        let verdict = diagnose_surveyed(&evidence, || self.survey())?;
         let mut recording = self.recording;
         // Another cluster's targets, and what replicas recorded twice, are no news of this one.
         recording.series.retain(|series| evidence.nodes.has_target_of(&series.labels));
@@ -277,7 +300,7 @@ impl<'s> Window<'s> {
         let series = self.series.iter().rev().cloned().collect();
         let gaps = self.recording.gaps.iter().rev().cloned().collect();
         let recording = Recording { gaps, ..self.recording.clone() };
-        diagnose_surveyed(&mut evidence(&recording, history, series, at), || self.survey())
+        diagnose_surveyed(&evidence(&recording, history, series, at), || self.survey())
     }
 
     /// What damage has cost the capture, in a line; `None` where it is whole.

@@ -146,9 +146,9 @@ impl Monitor {
             scraped_by: self.scraped_by,
             ..Parts::default()
         };
-        let mut evidence = Evidence::new(known.window, as_of, parts);
+        let evidence = Evidence::new(known.window, as_of, parts);
         let survey = || Ok::<_, Infallible>(Survey::of(&known.series, known.window));
-        let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);
+        let Ok(verdict) = diagnose_surveyed(&evidence, survey);
         let new = notices(self.before.as_ref(), &verdict, known.window.start);
         self.note_incident(&verdict, &new);
         let was_over = |end: Option<Timestamp>| end.is_some_and(|end| end < self.since);

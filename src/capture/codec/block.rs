@@ -54,6 +54,14 @@ impl Columns {
         self.states.iter().filter(|&&state| state != ABSENT).count() as u64
     }
 
+    /// Whether every sample of the series in `row` is `0.0`.
+    pub fn is_zero(&self, row: usize) -> bool {
+        let cells = row * self.times.len()..(row + 1) * self.times.len();
+        // A staleness marker has no bits either.
+        self.bits[cells.clone()].iter().all(|bits| *bits == 0)
+            && self.states[cells].iter().all(|state| *state != STALE)
+    }
+
     /// Samples of the series in `row`: instant in milliseconds and bits of the value.
     pub fn samples(&self, row: usize) -> impl Iterator<Item = (i64, u64)> {
         let cells = row * self.times.len()..(row + 1) * self.times.len();

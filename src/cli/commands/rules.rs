@@ -24,7 +24,7 @@ use crate::rules::{
     self, External, MOST_EVALUATIONS, Near, Outcome, RuleFile, RuleKind, RulesReport, Settings,
     TooManyEvaluations,
 };
-use crate::session::{CaptureStorage, Session, View, window_of_steps};
+use crate::session::{CaptureStorage, Session, window_of_steps};
 
 /// The version of the JSON of `operator rules`.
 pub(in crate::cli) const SCHEMA: &str = "operator.rules/1";
@@ -307,7 +307,7 @@ impl Replayed {
             report.window.end = window.end.saturating_add_millis(-1);
         }
         if span.near.is_some() {
-            let nodes = Session::open(&path)?.load(View::WHOLE)?.evidence()?.nodes;
+            let nodes = Session::open(&path)?.evidence()?.nodes;
             report.name_nodes(|instance| {
                 let store = nodes.store_of_instance(instance)?;
                 Some(nodes.stores[store].name())

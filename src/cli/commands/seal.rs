@@ -16,7 +16,7 @@ use crate::cli::{Global, lookup};
 use crate::model::{Timestamp, escape, escape_path};
 use crate::report;
 use crate::score::{KnownNode, Truth};
-use crate::session::{Session, View};
+use crate::session::Session;
 
 /// The largest ground truth, in bytes. It is usually a page of text.
 const MAX_TRUTH_BYTES: u64 = 16 << 20;
@@ -101,7 +101,7 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
 
 /// The stores and members of PD that the capture knows.
 fn nodes(path: &Path) -> anyhow::Result<Vec<KnownNode>> {
-    let nodes = Session::open(path)?.load(View::WHOLE)?.evidence()?.nodes;
+    let nodes = Session::open(path)?.evidence()?.nodes;
     let stores = nodes.stores.iter().map(|store| KnownNode {
         store_id: store.id.map(|id| id.0),
         name: store.name(),

@@ -18,7 +18,7 @@ use crate::report::{
     CaptureContents, SettingsReport, capture_text, nodes_json, nodes_text, profiles_json,
     profiles_text,
 };
-use crate::session::{Session, View};
+use crate::session::Session;
 
 /// The number of metrics that are listed without `--metrics`.
 const METRICS_SHOWN: usize = 10;
@@ -91,7 +91,7 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
 
 fn show_nodes(global: &Global, path: &Path) -> anyhow::Result<()> {
     let session = Session::open(path)?;
-    let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
+    let nodes = session.evidence()?.nodes;
     match global.format {
         Format::Json => output::json(&nodes_json(&nodes))?,
         Format::Text => output::write(nodes_text(&nodes).as_bytes())?,
@@ -103,7 +103,7 @@ fn show_settings(global: &Global, path: &Path, node: Option<&str>) -> anyhow::Re
     let session = Session::open(path)?;
     let events = session.reader().events()?;
     let read: Vec<SettingsEvent> = events.iter().filter_map(SettingsEvent::of_event).collect();
-    let evidence = session.load(View::WHOLE)?.evidence()?;
+    let evidence = session.evidence()?;
     let stores = evidence.pd.stores.iter();
     let versions = stores.map(|(id, store)| (*id, store.version.clone())).collect();
     let nodes = evidence.nodes;

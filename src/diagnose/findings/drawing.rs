@@ -36,7 +36,7 @@ fn drawn(evidence: &Evidence, plot: &Plot) -> Drawn {
     // What diagnosis does not load is drawn as it was surveyed.
     let track: Track = match (plot.how, surveyed(evidence, plot)) {
         (PlotHow::Pd, _) => evidence.pd.track(&plot.metric, &plot.instance),
-        (_, Some(quantity)) => evidence.survey.track(quantity),
+        (_, Some(quantity)) => evidence.survey().track(quantity),
         (PlotHow::Gauge, None) => table.gauge(&plot.metric, &plot.instance, keep),
         (PlotHow::Rate, None) => table.rate(&plot.metric, &plot.instance, keep),
         (PlotHow::Mean, None) => table.mean(&plot.metric, &plot.instance, 1.0, keep),
@@ -58,7 +58,7 @@ fn surveyed<'a>(evidence: &'a Evidence, plot: &Plot) -> Option<&'a Quantity> {
         return None;
     }
     let target = evidence.nodes.targets.iter().find(|target| target.name == plot.instance)?;
-    evidence.survey.target(&target.labels)?.iter().find(|quantity| {
+    evidence.survey().target(&target.labels)?.iter().find(|quantity| {
         let how = PlotHow::from(quantity.reading);
         quantity.metric == plot.metric && quantity.label == plot.label && how == plot.how
     })

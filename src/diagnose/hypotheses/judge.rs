@@ -49,7 +49,12 @@ pub fn metrics() -> Vec<&'static str> {
 /// Whether diagnosis reads a series: by the name of its metric, as part of how long requests took, or because it
 /// [is surveyed](is_surveyed).
 pub fn reads(series: &Labels) -> bool {
-    METRICS.contains(series.metric()) || is_latency(series) || is_surveyed(series)
+    is_named(series) || is_latency(series) || is_surveyed(series)
+}
+
+/// Whether a series is of one of the [`metrics`].
+pub fn is_named(series: &Labels) -> bool {
+    METRICS.contains(series.metric())
 }
 
 /// The names that [`metrics`] returns.
@@ -57,8 +62,8 @@ static METRICS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| metrics().int
 
 /// Those of the series that diagnosis [`reads`] which are looked at by name; the others are surveyed.
 pub fn named(series: &[Series]) -> Vec<Series> {
-    let is_named = |one: &&Series| METRICS.contains(one.labels.metric()) || is_latency(&one.labels);
-    series.iter().filter(is_named).cloned().collect()
+    let is_looked_at = |one: &&Series| is_named(&one.labels) || is_latency(&one.labels);
+    series.iter().filter(is_looked_at).cloned().collect()
 }
 
 /// Judges a window by every mode, and surveys it where that could add to the verdict: where the window is
@@ -68,16 +73,17 @@ pub fn named(series: &[Series]) -> Vec<Series> {
 ///
 /// What `survey` returns.
 pub fn diagnose_surveyed<E>(
-    evidence: &mut Evidence,
+    evidence: &Evidence,
     survey: impl FnOnce() -> Result<Survey, E>,
 ) -> Result<Verdict, E> {
-    let verdict = diagnose(evidence);
+    let observed = ObservedWindow::new(evidence);
+    let verdict = judge(observed.clone(), ALL);
     let up = usual_interval_ms(evidence.series.metric("up").iter());
     if !can_stand_out(Grid::over(evidence.window, up)) || accounts_for(&verdict, evidence.window) {
         return Ok(verdict);
     }
     evidence.add_survey(&survey()?);
-    Ok(diagnose(evidence))
+    Ok(judge(observed.surveyed(), ALL))
 }
 
 /// Whether causes and changes explain whatever departs in a window. A state of the cluster may itself follow from
@@ -100,12 +106,11 @@ fn accounts_for(verdict: &Verdict, window: TimeRange) -> bool {
 /// Judges a window by every mode of [`MODES`](crate::diagnose::MODES): what broke, what followed from
 /// it, what was planned, and what could not be decided.
 pub fn diagnose(evidence: &Evidence) -> Verdict {
-    judge(evidence, ALL)
+    judge(ObservedWindow::new(evidence), ALL)
 }
 
 /// Judges a window by some modes.
-fn judge(evidence: &Evidence, modes: &[Mode]) -> Verdict {
-    let mut observed = ObservedWindow::new(evidence);
+fn judge(mut observed: ObservedWindow<'_>, modes: &[Mode]) -> Verdict {
     let hypotheses = hypotheses(&mut observed, modes);
     verdict(observed, &hypotheses, modes)
 }
@@ -422,7 +427,7 @@ mod tests {
 
     fn judge_beside_the_catalogue(mode: Mode) -> Verdict {
         let modes: Vec<Mode> = ALL.iter().copied().chain([mode]).collect();
-        judge(&damaged_store(), &modes)
+        judged(&damaged_store(), &modes)
     }
 
     fn modes_of(verdict: &Verdict) -> Vec<&str> {
@@ -500,9 +505,13 @@ mod tests {
             ..FLOODED_ROOM
         };
         let evidence = damaged_store();
-        assert_eq!(modes_of(&judge(&evidence, &[harmless, late])), ["wet_cables"]);
+        assert_eq!(modes_of(&judged(&evidence, &[harmless, late])), ["wet_cables"]);
         let harmful = Mode { never_explains: &[], ..harmless };
-        assert_eq!(modes_of(&judge(&evidence, &[harmful, late])), Vec::<&str>::new());
+        assert_eq!(modes_of(&judged(&evidence, &[harmful, late])), Vec::<&str>::new());
+    }
+
+    fn judged(evidence: &Evidence, modes: &[Mode]) -> Verdict {
+        judge(ObservedWindow::new(evidence), modes)
     }
 
     #[test]
@@ -527,9 +536,9 @@ mod tests {
             vec![claim]
         });
         let evidence = damaged_store();
-        assert_eq!(modes_of(&judge(&evidence, &[long_ago, wet])), ["wet_cables"]);
-        assert_eq!(modes_of(&judge(&evidence, &[lately, wet])), Vec::<&str>::new());
-        assert_eq!(modes_of(&judge(&evidence, &[acting, wet])), Vec::<&str>::new());
+        assert_eq!(modes_of(&judged(&evidence, &[long_ago, wet])), ["wet_cables"]);
+        assert_eq!(modes_of(&judged(&evidence, &[lately, wet])), Vec::<&str>::new());
+        assert_eq!(modes_of(&judged(&evidence, &[acting, wet])), Vec::<&str>::new());
     }
 
     #[test]

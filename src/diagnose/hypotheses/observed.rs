@@ -26,6 +26,7 @@ pub const LEADERS: &str = "tikv_raftstore_region_count";
 const MOVING_MS: i64 = 600_000;
 
 /// The observations of a window, each with its findings: all that a failure mode judges by.
+#[derive(Clone)]
 pub struct ObservedWindow<'a> {
     /// The samples and answers that everything was observed in.
     pub evidence: &'a Evidence,
@@ -141,11 +142,17 @@ impl<'a> ObservedWindow<'a> {
             leaving: leaving(evidence),
             schedulers,
             changed_settings,
-            unusual: unusual(&evidence.survey, &evidence.nodes),
+            unusual: unusual(evidence.survey(), &evidence.nodes),
             logged,
             host_signs,
             near_limits: None,
         }
+    }
+
+    /// The same with what stands out in a survey that was added to the evidence since.
+    pub fn surveyed(self) -> Self {
+        let unusual = unusual(self.evidence.survey(), &self.evidence.nodes);
+        Self { unusual, ..self }
     }
 
     /// Notes how near a quantity came to a limit of a mode, where somebody asks for that.

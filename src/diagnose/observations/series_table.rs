@@ -155,8 +155,13 @@ impl SeriesTable {
 
     /// The distance between two scrapes of a target around an instant, in milliseconds.
     pub fn interval_at(&self, instance: &str, instant: Timestamp) -> i64 {
+        self.intervals_of(instance)(instant)
+    }
+
+    /// As [`interval_at`](Self::interval_at) for many instants of one target, which is looked up once.
+    fn intervals_of(&self, instance: &str) -> impl Fn(Timestamp) -> i64 + use<'_> {
         let own = self.intervals.get(instance);
-        own.map_or(self.usual_interval_ms, |intervals| intervals.at(instant))
+        move |instant| own.map_or(self.usual_interval_ms, |intervals| intervals.at(instant))
     }
 
     /// How much each counter rose, sample by sample. A drop is a reset: what the counter shows
@@ -212,10 +217,8 @@ impl SeriesTable {
     /// The increase per second, summed over those of a target's series whose labels `keep` accepts.
     /// Intervals of more than three and a half scrapes are left out: what happened inside is unknown.
     pub fn rate(&self, name: &str, instance: &str, keep: impl Fn(&Labels) -> bool) -> Track {
-        let longest = |at: Timestamp| {
-            let interval = self.interval_at(instance, at);
-            interval.saturating_mul(3) + interval / 2
-        };
+        let interval_at = self.intervals_of(instance);
+        let longest = |at: Timestamp| interval_at(at).saturating_mul(7) / 2;
         self.sum_rates(self.of(name, instance).filter(|one| keep(&one.labels)), longest)
     }
 
@@ -263,7 +266,8 @@ impl SeriesTable {
             (observations >= least && observations > 0.0)
                 .then(|| Point { value: point.value / count, ..*point })
         };
-        let split = |point: Point| parts(point, self.interval_at(instance, point.at));
+        let interval_at = self.intervals_of(instance);
+        let split = |point: Point| parts(point, interval_at(point.at));
         Track(sums.0.iter().filter_map(mean).flat_map(split).collect())
     }
 

@@ -57,6 +57,12 @@ impl Grid {
         (since >= 0 && step < self.len).then_some(step)
     }
 
+    /// The end of a step.
+    pub fn end_of(&self, step: usize) -> Timestamp {
+        let steps = (step as i64).saturating_add(1);
+        Timestamp::from_millis(self.start_ms.saturating_add(steps.saturating_mul(self.step_ms)))
+    }
+
     /// The steps that `(since, at]` lies in, each with the milliseconds inside it. Both ends lie inside
     /// the grid.
     pub fn parts(&self, since: Timestamp, at: Timestamp) -> impl Iterator<Item = (usize, i64)> {

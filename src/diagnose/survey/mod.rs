@@ -57,7 +57,7 @@ impl Survey {
         let mut filter = SurveyFilter::default();
         for one in series.iter().filter(|one| filter.accepts(&one.labels)) {
             let number = surveyor.announce(&one.labels);
-            one.samples.iter().for_each(|sample| surveyor.add(number, *sample));
+            surveyor.add(number, one.samples.iter().copied());
         }
         surveyor.finish()
     }

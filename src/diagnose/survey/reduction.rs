@@ -51,6 +51,8 @@ struct SeriesState {
 struct Last {
     at: Timestamp,
     value: f64,
+    step: usize,
+    step_end: Timestamp,
     /// How much of the step of `at` its samples cover, in milliseconds.
     covered_ms: i64,
 }
@@ -93,63 +95,22 @@ impl Surveyor {
         SeriesNumber(self.series.len() - 1)
     }
 
-    /// Adds the next sample of a series. Samples of a series come ascending in time; one that does not
-    /// is left out.
-    pub fn add(&mut self, series: SeriesNumber, sample: Sample) {
-        let grid = self.grid;
+    /// Adds the next samples of a series, which come ascending in time; one that does not is left out.
+    pub fn add(&mut self, series: SeriesNumber, samples: impl IntoIterator<Item = Sample>) {
         let state = &mut self.series[series.0];
         let target = &mut self.targets[state.target];
-        let Some(step) = grid.step_of(sample.at) else { return };
-        if is_stale(sample.value) || !sample.value.is_finite() {
-            state.last = None;
-            return;
-        }
-        if state.last.is_some_and(|last| last.at >= sample.at) {
-            return;
-        }
-        let first = *target.first.get_or_insert(sample.at);
-        target.seen[step] = true;
-        let last = state.last.filter(|last| sample.at - last.at <= MOST_APART * grid.step_ms());
-        let same_step = last.filter(|last| grid.step_of(last.at) == Some(step));
-        let is_zero = sample.value == 0.0 && state.last.is_none_or(|last| last.value == 0.0);
-        for &place in &state.sums {
-            let sums = &mut target.sums[place];
-            let since = *sums.first.get_or_insert(step);
-            if is_zero && sums.steps.is_none() {
-                continue;
-            }
-            let steps = sums.steps.get_or_insert_with(|| Steps::new(&target.seen, since));
-            steps.level[step] += sample.value - same_step.map_or(0.0, |last| last.value);
-            steps.seen[step] = true;
-            sums.rises += u32::from(last.is_some_and(|last| sample.value > last.value));
-            sums.falls += u32::from(last.is_some_and(|last| sample.value < last.value));
-        }
-        let mut covered_ms = 0;
-        match last {
-            Some(last) => {
-                // A counter that fell was reset, and has counted from zero since.
-                let by = sample.value - if sample.value >= last.value { last.value } else { 0.0 };
-                let whole = (sample.at - last.at) as f64;
-                for (within, millis) in grid.parts(last.at, sample.at) {
-                    let increase = by * millis as f64 / whole;
-                    for &place in &state.sums {
-                        target.sums[place].add(within, increase);
-                    }
-                    let before =
-                        if Some(within) == grid.step_of(last.at) { last.covered_ms } else { 0 };
-                    covered_ms = before + millis;
-                    target.covered_ms[within] = target.covered_ms[within].max(covered_ms);
+        for sample in samples {
+            // Most samples of a long window are as the one before in the same step, and show only that time passed.
+            match state.last.as_mut().filter(|last| last.is_repeated_by(sample)) {
+                Some(last) => {
+                    last.covered_ms += sample.at - last.at;
+                    last.at = sample.at;
+                    let covered_ms = &mut target.covered_ms[last.step];
+                    *covered_ms = last.covered_ms.max(*covered_ms);
                 }
+                None => target.add(self.grid, state, sample),
             }
-            // One that appears while its target is scraped begins at its first event.
-            None if sample.at - first > 2 * grid.step_ms() && state.last.is_none() => {
-                for &place in &state.sums {
-                    target.sums[place].add(step, sample.value);
-                }
-            }
-            None => {}
         }
-        state.last = Some(Last { at: sample.at, value: sample.value, covered_ms });
     }
 
     /// All that was surveyed.
@@ -159,6 +120,13 @@ impl Surveyor {
         let mut targets: Vec<SurveyedTarget> = targets.map(|one| one.finish(grid)).collect();
         targets.sort_by(|a, b| a.example.cmp(&b.example));
         Survey { grid, targets: Arc::new(targets), ..Survey::default() }
+    }
+}
+
+impl Last {
+    /// Whether a sample has the same value in the same step.
+    fn is_repeated_by(&self, sample: Sample) -> bool {
+        self.value == sample.value && self.at < sample.at && sample.at < self.step_end
     }
 }
 
@@ -175,6 +143,60 @@ impl TargetSums {
             seen: vec![false; grid.steps()],
             first: None,
         }
+    }
+
+    /// Adds the next sample of one of the target's series.
+    fn add(&mut self, grid: Grid, state: &mut SeriesState, sample: Sample) {
+        let Some(step) = grid.step_of(sample.at) else { return };
+        if is_stale(sample.value) || !sample.value.is_finite() {
+            state.last = None;
+            return;
+        }
+        if state.last.is_some_and(|last| last.at >= sample.at) {
+            return;
+        }
+        let first = *self.first.get_or_insert(sample.at);
+        self.seen[step] = true;
+        let last = state.last.filter(|last| sample.at - last.at <= MOST_APART * grid.step_ms());
+        let same_step = last.filter(|last| last.step == step);
+        let is_zero = sample.value == 0.0 && state.last.is_none_or(|last| last.value == 0.0);
+        for &place in &state.sums {
+            let sums = &mut self.sums[place];
+            let since = *sums.first.get_or_insert(step);
+            if is_zero && sums.steps.is_none() {
+                continue;
+            }
+            let steps = sums.steps.get_or_insert_with(|| Steps::new(&self.seen, since));
+            steps.level[step] += sample.value - same_step.map_or(0.0, |last| last.value);
+            steps.seen[step] = true;
+            sums.rises += u32::from(last.is_some_and(|last| sample.value > last.value));
+            sums.falls += u32::from(last.is_some_and(|last| sample.value < last.value));
+        }
+        let mut covered_ms = 0;
+        match last {
+            Some(last) => {
+                // A counter that fell was reset, and has counted from zero since.
+                let by = sample.value - if sample.value >= last.value { last.value } else { 0.0 };
+                for (within, millis) in grid.parts(last.at, sample.at) {
+                    let increase = by * millis as f64 / (sample.at - last.at) as f64;
+                    for &place in &state.sums {
+                        self.sums[place].add(within, increase);
+                    }
+                    let before = if within == last.step { last.covered_ms } else { 0 };
+                    covered_ms = before + millis;
+                    self.covered_ms[within] = self.covered_ms[within].max(covered_ms);
+                }
+            }
+            // One that appears while its target is scraped begins at its first event.
+            None if sample.at - first > 2 * grid.step_ms() && state.last.is_none() => {
+                for &place in &state.sums {
+                    self.sums[place].add(step, sample.value);
+                }
+            }
+            None => {}
+        }
+        let step_end = grid.end_of(step);
+        state.last = Some(Last { at: sample.at, value: sample.value, step, step_end, covered_ms });
     }
 
     /// The sums that a series belongs to: that of its metric, and one for each label of its own.
@@ -438,6 +460,22 @@ mod tests {
         let survey = Survey::of(&[Series { labels: Labels::from_pairs(&tasks), samples }], window);
         let levels = values(&survey, "tikv_running_tasks", Reading::Level);
         assert_eq!(levels.last(), Some(&19.0));
+    }
+
+    #[test]
+    fn samples_alike_in_one_step_cover_it_and_count_nothing() {
+        // A day has steps of four minutes, with sixteen scrapes each.
+        let series = |metric: &str, value: fn(i64) -> f64| {
+            let sample = |step: i64| Sample { at: at(step * 15 + 7), value: value(step) };
+            let labels = Labels::from_pairs(&[("__name__", metric), ("instance", "a")]);
+            Series { labels, samples: (0..5_760).map(sample).collect() }
+        };
+        let errors = series("tikv_error_total", |step| 16.0 * (step / 160) as f64);
+        let tasks = series("tikv_pending_tasks", |_| 5.0);
+        let survey = Survey::of(&[errors, tasks], TimeRange::new(at(0), at(86_400)));
+        let rates = values(&survey, "tikv_error_total", Reading::Rate);
+        assert!((rates.iter().sum::<f64>() * 240.0 - 16.0 * 35.0).abs() < 1e-6, "{rates:?}");
+        assert_eq!(values(&survey, "tikv_pending_tasks", Reading::Level), [5.0; 360]);
     }
 
     #[test]

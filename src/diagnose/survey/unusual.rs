@@ -90,6 +90,15 @@ pub(super) struct AtTarget<'a> {
     pub beside: &'a [Quantity],
 }
 
+impl<'a> AtTarget<'a> {
+    fn new(survey: &Survey, (instance, quantity, beside): Place<'a>) -> Self {
+        Self { instance, quantity, track: survey.track(quantity), beside }
+    }
+}
+
+/// The name of a target, a quantity there, and all quantities of the target.
+type Place<'a> = (&'a str, &'a Quantity, &'a [Quantity]);
+
 /// What quantities of several targets have in common: metric, reading and label.
 type Kind<'a> = (&'a str, Reading, &'a Option<(String, String)>);
 
@@ -97,20 +106,20 @@ type Kind<'a> = (&'a str, Reading, &'a Option<(String, String)>);
 pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
     let mut found = Vec::new();
     for component in [Component::Tikv, Component::Pd] {
-        let mut alike: BTreeMap<Kind<'_>, Vec<AtTarget<'_>>> = BTreeMap::new();
+        let mut alike: BTreeMap<Kind<'_>, Vec<Place<'_>>> = BTreeMap::new();
         for target in nodes.targets.iter().filter(|target| target.component == component) {
             let beside = survey.target(&target.labels).unwrap_or_default();
             for quantity in beside {
                 let key = (quantity.metric.as_str(), quantity.reading, &quantity.label);
-                let (instance, track) = (target.name.as_str(), survey.track(quantity));
-                let at = AtTarget { instance, quantity, track, beside };
-                alike.entry(key).or_default().push(at);
+                alike.entry(key).or_default().push((target.name.as_str(), quantity, beside));
             }
         }
-        for group in alike.values().filter(|group| !group.iter().all(|one| one.quantity.is_zero()))
-        {
-            let Some(sign) = group.first().and_then(|one| sign_of(one.quantity)) else { continue };
-            let group = Group { targets: group, component, sign, survey };
+        for group in alike.values().filter(|group| !group.iter().all(|(_, one, _)| one.is_zero())) {
+            let Some(sign) = group.first().and_then(|(_, one, _)| sign_of(one)) else { continue };
+            // Tracks take several times what the survey does, so those of one kind at a time.
+            let targets: Vec<AtTarget<'_>> =
+                group.iter().map(|place| AtTarget::new(survey, *place)).collect();
+            let group = Group { targets: &targets, component, sign, survey };
             found.extend(group.unusual());
         }
     }

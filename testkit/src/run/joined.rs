@@ -9,7 +9,7 @@ use operator::model::{
 use serde_json::Value;
 
 use super::Run;
-use super::time::{counts, move_times};
+use super::time::{counts, further, move_times, unit_of_instants};
 
 /// Where runs that are laid end to end stand.
 #[derive(Default)]
@@ -126,6 +126,7 @@ impl Joined {
 
     fn move_series(&mut self, series: &mut Series, by: i64) {
         let metric = series.labels.metric().to_owned();
+        let unit = unit_of_instants(series);
         let live = || series.samples.iter().filter(|one| !is_stale(one.value));
         let (Some(first), Some(newest)) = (live().next().copied(), live().next_back().copied())
         else {
@@ -138,7 +139,7 @@ impl Joined {
                 let whole = (newest.at - first.at).max(1) as f64;
                 let since = (first.at.saturating_add_millis(by) - before.at) as f64;
                 let rose = (newest.value - first.value).max(0.0) * since / whole;
-                before.value + rose - first.value
+                before.value + further(series, rose) - first.value
             }
             _ => 0.0,
         };
@@ -156,13 +157,11 @@ impl Joined {
                 added = 0.0;
             }
             raw = sample.value;
-            sample.value = match metric.as_str() {
-                "process_start_time_seconds" if raw == first.value => {
-                    start.map_or(raw, |start| start as f64 / 1e3)
-                }
-                "process_start_time_seconds" => raw + by as f64 / 1e3,
-                "pd_cluster_tso" if raw > 1e12 => raw + by as f64,
-                _ => raw + added,
+            sample.value = match unit {
+                _ if begins && raw == first.value => start.map_or(raw, |start| start as f64 / 1e3),
+                _ if begins => raw + by as f64 / 1e3,
+                Some(unit) => raw + by as f64 * unit,
+                None => raw + added,
             };
         }
         let last = series.samples.iter().rev().find(|one| !is_stale(one.value));

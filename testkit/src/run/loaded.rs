@@ -104,9 +104,9 @@ impl Run {
             gaps: &self.gaps,
             ..Parts::default()
         };
-        let mut evidence = Evidence::new(self.window, as_of, parts);
+        let evidence = Evidence::new(self.window, as_of, parts);
         let survey = || Ok::<_, Infallible>(Survey::of(&self.series, self.window));
-        let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);
+        let Ok(verdict) = diagnose_surveyed(&evidence, survey);
         (evidence, verdict)
     }
 

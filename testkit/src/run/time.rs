@@ -1,6 +1,6 @@
 //! Changes of duration and magnitude: stretches cut out of the middle, faults made milder.
 
-use operator::model::{PdOutcome, Sample, TimeRange, Timestamp, is_stale};
+use operator::model::{PdOutcome, Sample, Series, TimeRange, Timestamp, is_stale};
 use serde_json::Value;
 
 use super::Run;
@@ -10,6 +10,35 @@ pub(super) fn counts(metric: &str) -> bool {
     ["_count", "_sum", "_total", "_bucket"].iter().any(|end| metric.ends_with(end))
         || metric == "tikv_raftstore_message_recv_by_store"
         || metric == "tikv_engine_write_stall_reason"
+}
+
+/// What a counter rises by beyond its run: as many events as make it up, where it counts events.
+pub(super) fn further(series: &Series, by: f64) -> f64 {
+    let live = series.samples.iter().filter(|sample| !is_stale(sample.value));
+    match live.map(|sample| sample.value).all(|value| value.fract() == 0.0) {
+        true => by.round(),
+        false => by,
+    }
+}
+
+/// Units in which metrics tell an instant, in each millisecond: seconds, milliseconds, PD's timestamps with 18 bits
+/// below them, nanoseconds.
+const UNITS: [f64; 4] = [0.001, 1.0, 262_144.0, 1e6];
+/// How far from the time of its sample an instant may be, in milliseconds, and move along with it.
+const ABOUT_MS: f64 = 600_000.0;
+
+/// Of a gauge whose values are instants about the times of their samples, such as the timestamp up to which
+/// everything is resolved: how many units make a millisecond.
+pub(super) fn unit_of_instants(series: &Series) -> Option<f64> {
+    if counts(series.labels.metric()) {
+        return None;
+    }
+    let live = || series.samples.iter().filter(|sample| !is_stale(sample.value));
+    let is_about = |sample: &Sample, unit: f64| {
+        (sample.value / unit - sample.at.as_millis() as f64).abs() <= ABOUT_MS
+    };
+    live().next()?;
+    UNITS.into_iter().find(|unit| live().all(|sample| is_about(sample, *unit)))
 }
 
 impl Run {

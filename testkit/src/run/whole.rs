@@ -6,7 +6,7 @@ use operator::model::{Labels, PdOutcome, Sample, Series, TimeRange, Timestamp, i
 use serde_json::Value;
 
 use super::Run;
-use super::time::counts;
+use super::time::{counts, further, unit_of_instants};
 
 impl Run {
     /// Lays the run end to end, `times` in all: counters go on, gauges and answers repeat, and
@@ -15,22 +15,22 @@ impl Run {
         // A multiple of every interval that anything is asked at.
         let length = (self.window.millis() + 59_999) / 60_000 * 60_000;
         for series in &mut self.series {
-            let metric = series.labels.metric().to_owned();
-            let metric = metric.as_str();
-            let counts = counts(metric);
+            let counts = counts(series.labels.metric());
             let live = || series.samples.iter().filter(|s| !is_stale(s.value)).map(|s| s.value);
             let live_at = || series.samples.iter().filter(|s| !is_stale(s.value)).map(|s| s.at);
             let rose = live().next_back().unwrap_or(0.0) - live().next().unwrap_or(0.0);
             // From the last sample to the first of the next lap it rises at its pace.
             let whole = live_at().next_back().zip(live_at().next()).map_or(0, |(b, a)| b - a);
             let rose = if whole > 0 { rose * length as f64 / whole as f64 } else { rose };
+            let rose = further(series, rose);
+            // What stands still in a lap does so in all: the clock of a member of PD that does not lead.
+            let unit = unit_of_instants(series).filter(|_| rose > 0.0);
             let once = series.samples.clone();
             for number in 1..times {
-                let added = match metric {
-                    // Milliseconds of PD's clock, where the member leads.
-                    "pd_cluster_tso" if rose > 0.0 => (length * number) as f64,
-                    _ if counts => rose * number as f64,
-                    _ => 0.0,
+                let added = match unit {
+                    Some(unit) => (length * number) as f64 * unit,
+                    None if counts => rose * number as f64,
+                    None => 0.0,
                 };
                 series.samples.extend(once.iter().map(|sample| Sample {
                     at: sample.at.saturating_add_millis(length * number),

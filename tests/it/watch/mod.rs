@@ -90,9 +90,9 @@ fn live(news: Vec<CommitIncrement>) -> Vec<(Timestamp, Verdict)> {
             gaps: &known.gaps,
             ..Parts::default()
         };
-        let mut evidence = Evidence::new(known.window, as_of, parts);
+        let evidence = Evidence::new(known.window, as_of, parts);
         let survey = || Ok::<_, Infallible>(Survey::of(&known.series, known.window));
-        let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);
+        let Ok(verdict) = diagnose_surveyed(&evidence, survey);
         verdicts.push((as_of, verdict));
     }
     verdicts

@@ -153,7 +153,7 @@ fn is_serious(group: &Group<'_>) -> bool {
 
 fn claim(observed: &ObservedWindow<'_>, group: &Group<'_>) -> Claim {
     let target = &group.target;
-    let step_ms = observed.evidence.survey.step_ms();
+    let step_ms = observed.evidence.survey().step_ms();
     let leading = leading(&group.members);
     let strong = leading.iter().any(|one| one.standing.times >= 10.0 * LEADS);
     let confidence =
@@ -276,7 +276,7 @@ fn unit(one: &Unusual) -> &'static str {
 
 fn finding(observed: &ObservedWindow<'_>, one: &Unusual, target: &Target) -> Finding {
     let standing = &one.standing;
-    let step_ms = observed.evidence.survey.step_ms();
+    let step_ms = observed.evidence.survey().step_ms();
     let how = PlotHow::from(one.quantity.reading);
     let plot = one.instances.iter().map(|instance| Plot {
         metric: one.quantity.metric.clone(),
