@@ -11,8 +11,8 @@ pub(super) type Key = (String, Option<(String, String)>);
 /// Sums over series, for each step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sums {
-    /// Of how many series they are.
-    pub series: usize,
+    /// Which series they are of: the sum of a hash of each one's labels without the metric and the bound.
+    pub series: u64,
     /// The first step with a sample.
     pub first: Option<usize>,
     /// The values; `None` as long as every sample was zero, which most series are from first to last.
