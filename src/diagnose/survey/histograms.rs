@@ -7,11 +7,15 @@ use super::sign::is_asked;
 use super::sums::{Key, Sums};
 use super::tail::BUCKET;
 
-/// The mean observations of histograms and summaries: of those that have a sum and a count.
+/// The mean observations of histograms and summaries: of those whose series all have a sum and a count.
 pub(super) fn means(kept: &BTreeMap<&Key, &Sums>) -> Vec<Quantity> {
     let mean = |((metric, label), sum): (&&Key, &&Sums)| {
         let base = metric.strip_suffix("_sum")?;
         let count = kept.get(&(format!("{base}_count"), label.clone()))?;
+        // Where counts of some series were not recorded, the others would seem slow.
+        if sum.series != count.series {
+            return None;
+        }
         let (sum, count) = (sum.steps.as_ref()?, count.steps.as_ref()?);
         let pairs = sum.increase.iter().zip(&count.increase);
         Some(Quantity {

@@ -399,6 +399,19 @@ mod tests {
     }
 
     #[test]
+    fn no_mean_is_read_where_counts_of_some_series_were_not_recorded() {
+        let named = |name, kind| [("__name__", name), ("instance", "a"), ("type", kind)];
+        let survey = surveyed(&[
+            series(&named("tikv_wait_seconds_sum", "read"), |step| 3.0 * step as f64),
+            series(&named("tikv_wait_seconds_sum", "write"), |step| 50.0 * step as f64),
+            series(&named("tikv_wait_seconds_count", "read"), |step| 12.0 * step as f64),
+        ]);
+        let means = survey.targets[0].quantities.iter().filter(|one| one.reading == Reading::Mean);
+        let labels: Vec<Option<(String, String)>> = means.map(|one| one.label.clone()).collect();
+        assert_eq!(labels, [Some(("type".to_owned(), "read".to_owned()))]);
+    }
+
+    #[test]
     fn observations_beyond_one_bucket_are_counted_and_two_bounds_tell_nothing() {
         let of = |name: &'static str, bound: Option<&'static str>| {
             let mut pairs = vec![("__name__", name), ("instance", "a"), ("type", "write")];
