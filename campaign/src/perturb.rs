@@ -278,6 +278,8 @@ impl Tally {
             Left::Stays | Left::SaysLess => return,
         };
         self.told.push(format!("{word}: {run}, {group} {what}: {}", now.summary));
+        let first = now.causes.iter().filter_map(|cause| cause.evidence.first());
+        self.told.extend(first.map(|reason| format!("    {}", reason.text)));
     }
 
     fn print(&self) {
