@@ -226,15 +226,13 @@ fn text(one: &Unusual) -> String {
     let standing = &one.standing;
     let shown = |value: f64| match one.sign {
         Sign::Slow if one.quantity.reading == Reading::SlowShare => {
-            let bound = &one.quantity.bound;
-            format!("{} % slower than {bound} s", number((1000.0 * value).round() / 10.0))
+            format!("{} %", number((1000.0 * value).round() / 10.0))
         }
         Sign::Slow if one.quantity.is_in_seconds() => seconds(value),
         _ => number(value),
     };
     let per_second = match one.quantity.reading {
-        Reading::Rate => " a second",
-        Reading::Slow => &format!(" slower than {} s each second", one.quantity.bound),
+        Reading::Rate | Reading::Slow => " a second",
         _ => "",
     };
     let elsewhere = match (one.elsewhere, one.scope, one.instances.len()) {
@@ -243,6 +241,12 @@ fn text(one: &Unusual) -> String {
         (None, _, nodes) => format!("; at {nodes} nodes alike"),
     };
     let (name, typical) = (one.quantity.name(), standing.typical);
+    let bound = &one.quantity.bound;
+    let name = match one.quantity.reading {
+        Reading::SlowShare => format!("the share of {name} above {bound} s"),
+        Reading::Slow => format!("the rate of {name} above {bound} s"),
+        _ => name,
+    };
     let does = match one.course {
         Course::Rises | Course::Falls | Course::Grows => {
             let verb = match one.course {
