@@ -202,9 +202,9 @@ pub struct SurveyFilter {
 }
 
 impl SurveyFilter {
-    /// Whether any quantity that a series is part of can be a sign. Of the buckets of a histogram it is
-    /// [one](is_tail), beside their sum and count. What the recorder scraped while Prometheus was away is left out,
-    /// beside whose minutes hours stand.
+    /// Whether any quantity that a series is part of can be a sign. Of the buckets of a histogram it is the one that
+    /// tells slow observations from others, beside their sum and count. What the recorder scraped while Prometheus was
+    /// away is left out, beside whose minutes hours stand.
     pub fn accepts(&mut self, series: &Labels) -> bool {
         if series.is_scraped_by_recorder() {
             return false;
