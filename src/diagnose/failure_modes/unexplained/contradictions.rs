@@ -12,10 +12,12 @@ use crate::model::{TimeRange, Timestamp};
 
 /// How long numbers must differ, in milliseconds: five heartbeats of a region.
 const LASTS_MS: i64 = 300_000;
-/// By how much they must, as a part of the greater one and in regions: while regions split and move, counts of
+/// By how much they must, as a part of all regions and in regions: while regions split and move, counts of
 /// different instants differ by a few.
 const PART: f64 = 0.2;
 const APART: u64 = 10;
+/// How far apart two listings of the stores are, in milliseconds.
+const LISTED_MS: i64 = 10_000;
 /// How sure such a contradiction is a fault.
 const SURE: f64 = 0.6;
 
@@ -24,9 +26,10 @@ pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     without_leader(observed).into_iter().collect()
 }
 
-fn are_apart(a: u64, b: u64) -> bool {
-    let (least, most) = (a.min(b), a.max(b));
-    most - least >= APART && (most - least) as f64 >= PART * most as f64
+/// Whether stores lead so few of the regions that it is no matter of different instants.
+fn are_apart(led: u64, regions: u64) -> bool {
+    let without = regions.saturating_sub(led);
+    without >= APART && without as f64 >= PART * regions as f64
 }
 
 /// The instants of the last minutes at which PD listed its stores; none where it has not for long enough.
@@ -53,12 +56,8 @@ fn without_leader(observed: &ObservedWindow<'_>) -> Option<Claim> {
         let by = pd.region_counts.partition_point(|(counted, _)| *counted <= at);
         pd.region_counts[..by].last().map(|(_, count)| *count)
     };
-    let lacks = |at: &Timestamp| {
-        regions_at(*at).is_some_and(|regions| {
-            let led = led_at(*at);
-            led < regions && are_apart(led, regions)
-        })
-    };
+    let lacks =
+        |at: &Timestamp| regions_at(*at).is_some_and(|regions| are_apart(led_at(*at), regions));
     let lately = lately(observed);
     let last = *lately.last()?;
     if !lately.iter().all(lacks) {
@@ -92,6 +91,3 @@ fn claim(
     claim.readings.push(reading.read_at(last));
     claim.but("no failure mode is known that shows itself so")
 }
-
-/// How far apart two listings of the stores are, in milliseconds.
-const LISTED_MS: i64 = 10_000;
