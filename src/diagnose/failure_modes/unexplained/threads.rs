@@ -110,7 +110,7 @@ fn finding(
         uncertainty_ms,
         lasts: stretch.lasts,
         text: format!(
-            "thread {name} uses a whole core, {} % of it at most",
+            "thread {name} uses a whole core ({} % at its peak)",
             number((100.0 * stretch.peak).round())
         ),
         read: (&format!("rate({of}[1m])"), number(stretch.peak)),
