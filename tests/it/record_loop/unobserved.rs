@@ -238,7 +238,7 @@ async fn signals_end_a_recorder_that_still_looks_for_its_sources() {
     for arguments in [scene.arguments(), both] {
         let mut recorder = Program::start(operator().args(arguments));
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let ended = within_two_seconds(&mut recorder).await;
+        let ended = ended_by_a_signal(&mut recorder).await;
         assert_eq!(ended.code, Some(130), "{}", ended.errors);
         assert!(ended.errors.contains("before the recording began"), "{}", ended.errors);
         assert!(!scene.path().exists());
@@ -254,17 +254,15 @@ async fn signals_end_a_recorder_that_copies_the_past_from_a_server_that_hangs() 
     let mut recorder = Program::start(operator().args(arguments));
     recorder.event("a slice", |event| event["event"] == "slice").await;
     scene.gate.set(Door::Silent);
-    let ended = within_two_seconds(&mut recorder).await;
-    // All that came by then is of the run-in, so nothing of what was asked for.
-    assert_eq!(ended.code, Some(13), "{}", ended.errors);
+    let ended = ended_by_a_signal(&mut recorder).await;
+    // What came by then is of the run-in alone, unless the server was quicker than the gate.
+    assert!(matches!(ended.code, Some(0 | 13)), "{:?}: {}", ended.code, ended.errors);
     assert_eq!(scene.left_beside(), [""; 0]);
 }
 
-/// Asks it to stop, and waits no longer than that.
-async fn within_two_seconds(recorder: &mut Program) -> program::Ended {
-    let asked = tokio::time::Instant::now();
+/// Asks it to stop, and sees it end before the request that hangs would have.
+async fn ended_by_a_signal(recorder: &mut Program) -> program::Ended {
     recorder.signal("TERM");
-    let ended = recorder.wait().await;
-    assert!(asked.elapsed() < Duration::from_millis(2_500), "{:?}", asked.elapsed());
-    ended
+    let within = HttpOptions::default().timeout / 2;
+    tokio::time::timeout(within, recorder.wait()).await.expect("no request is waited for")
 }
