@@ -1,6 +1,6 @@
 //! The blob of PD answers: new documents, then columns of requests and results.
 //!
-//! A blob is read as a stream, document by document, and never held unpacked as a whole: early
+//! A blob is read as a stream, document by document, and only a short one is held unpacked as a whole: early
 //! versions of the program sealed blobs of any size.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use zstd::stream::read::Decoder;
 
 use super::bytes::{
     Cursor, DecodeError, MAX_WINDOW_LOG, pack, pack_long_distance, put_bytes, put_signed,
-    put_varint,
+    put_varint, unpack,
 };
 use crate::model::{PdAnswer, PdOutcome};
 
@@ -37,6 +37,9 @@ const MIDDLE: usize = 512 << 10;
 /// on real answers and saved up to 4.4 %, some hundred bytes.
 const SHORT_LEVEL: i32 = 10;
 const SHORT: usize = 32 << 10;
+/// Uncompressed bytes up to which a blob is unpacked at once: most blobs of a journal are that short, and a
+/// stream of its own costs each as much as unpacking it.
+const HELD_WHOLE: u64 = 256 << 10;
 /// Approximate bytes of an answer in the columns.
 const BYTES_OF_ANSWER: usize = 64;
 
@@ -196,7 +199,7 @@ fn pack_within(plain: &[u8], packing: Packing) -> Vec<u8> {
 
 /// Decodes a blob of PD answers: first the documents in order, then the answers.
 pub struct PdReader {
-    plain: BufReader<Decoder<'static, io::Cursor<Vec<u8>>>>,
+    plain: Box<dyn Read + Send>,
     /// Uncompressed bytes that remain, as the blob claims.
     remaining: u64,
     first_document: u64,
@@ -215,11 +218,15 @@ impl PdReader {
     pub fn new(blob: &[u8], limits: PdLimits) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(blob);
         let remaining = cursor.varint()?;
-        let frame = io::Cursor::new(cursor.take(cursor.remaining())?.to_vec());
-        let no_memory = |_| DecodeError("no memory to unpack");
-        let mut decoder = Decoder::with_buffer(frame).map_err(no_memory)?.single_frame();
-        decoder.window_log_max(MAX_WINDOW_LOG).map_err(no_memory)?;
-        let plain = BufReader::with_capacity(64 << 10, decoder);
+        let plain: Box<dyn Read + Send> = if remaining <= HELD_WHOLE {
+            Box::new(io::Cursor::new(unpack(&mut Cursor::new(blob), HELD_WHOLE as usize)?))
+        } else {
+            let frame = io::Cursor::new(cursor.take(cursor.remaining())?.to_vec());
+            let no_memory = |_| DecodeError("no memory to unpack");
+            let mut decoder = Decoder::with_buffer(frame).map_err(no_memory)?.single_frame();
+            decoder.window_log_max(MAX_WINDOW_LOG).map_err(no_memory)?;
+            Box::new(BufReader::with_capacity(64 << 10, decoder))
+        };
         let mut reader = Self {
             plain,
             remaining,
