@@ -106,15 +106,19 @@ impl<'a> CaptureStorage<'a> {
             if batch.contains(metric.as_str()) {
                 continue;
             }
-            samples += self.reader.estimated_samples(metric, TimeRange::ALL);
+            let estimated = self.reader.estimated_samples(metric, TimeRange::ALL);
+            samples += estimated;
             if samples > KEPT_SAMPLES || pattern.len() > LONGEST_PATTERN {
                 break;
             }
-            if !batch.is_empty() {
-                pattern.push('|');
-            }
-            pattern.push_str(&regex::escape(metric));
             batch.insert(metric);
+            // Rules name many metrics that no target of this cluster has.
+            if estimated > 0 {
+                if !pattern.is_empty() {
+                    pattern.push('|');
+                }
+                pattern.push_str(&regex::escape(metric));
+            }
         }
         let Ok(regex) = regex::Regex::new(&format!("^(?:{pattern})$")) else { return Ok(()) };
         if batch.is_empty() {
@@ -131,7 +135,12 @@ impl<'a> CaptureStorage<'a> {
         let taken = taken.count();
         let announced = kept.announced.split_off(taken);
         *kept = Kept { announced, ..Kept::default() };
-        for series in self.read(&[matcher], TimeRange::ALL)? {
+        let present = if pattern.is_empty() {
+            SeriesSet::new()
+        } else {
+            self.read(&[matcher], TimeRange::ALL)?
+        };
+        for series in present {
             if let Some((_, held)) = metrics.get_mut(series.labels.metric()) {
                 kept.samples += series.samples.len() as u64;
                 held.push(series);
