@@ -22,7 +22,7 @@ use operator::capture::{compact, copy};
 
 /// How much of a capture is cut out: every table has rows and every kind of blob is there, but no more,
 /// since the time that a mutant takes grows with what has to be compressed anew.
-const EXTENT: Extent = Extent { series: 40, every_answer: 40, longest_body: 9_000, ticks: 8 };
+const EXTENT: Extent = Extent { series: 24, every_answer: 40, longest_body: 6_000, ticks: 6 };
 /// How much one mutant may add to the memory of the process, whatever the command.
 const MOST_BYTES: u64 = 512 << 20;
 /// How much processor time a command may take over one mutant.
