@@ -44,7 +44,7 @@ fn no_overwritten_row_makes_another_cause_believed() {
         let path = bundled(name);
         let whole = judge(&path).expect("the whole is judged");
         let rows = Rows::of(&path).expect("rows are listed");
-        for _ in 0..8 {
+        for _ in 0..4 {
             let place = rows.draw(&mut random).expect("there are rows");
             let effect = try_place(&path, &whole, place, scratch.path()).expect("it is judged");
             assert_ne!(effect, Effect::Misled, "{name} {place:?}");
