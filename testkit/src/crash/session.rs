@@ -156,7 +156,9 @@ fn listen(
                 event["copied_through"].as_i64().map(Timestamp::from_millis)
             }
             (Some("slice"), Kind::History(range)) => {
-                event["done_ms"].as_i64().map(|done| range.start + done)
+                // Counted from the run-in on, which lies before what was asked for.
+                let counted = event["done_ms"].as_i64().zip(event["total_ms"].as_i64());
+                counted.map(|(done, total)| range.end + (done - total))
             }
             _ => continue,
         };
