@@ -331,6 +331,14 @@ pub fn copy_from<'g>(
     copied_through.unwrap_or_else(|| first.map_or(started, |first| first.min(started)))
 }
 
+/// The start of the range that is copied without a gap by a recording that goes on copying at `from`. It is the
+/// start of an outage in which `from` lies: the clocks are compared anew at each copy, which may date the start of
+/// an outage before the end of the copy that it followed.
+pub fn contiguous_from<'g>(from: Timestamp, open: impl Iterator<Item = &'g Gap>) -> Timestamp {
+    let around = open.filter(|gap| gap.source == Source::Prometheus && gap.range.contains(from));
+    around.map(|gap| gap.range.start).min().unwrap_or(from)
+}
+
 /// The open gaps that are healed once all of `copied` has been copied out of Prometheus: those of
 /// outages inside it. What the server refuses to send stays missing.
 pub fn healed<'g>(

@@ -19,7 +19,9 @@ use super::settings::RecordedSettings;
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
 };
-use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
+use crate::record::coverage::{
+    Cause, Coverage, Now, PartialGaps, contiguous_from, copy_from, healed,
+};
 
 mod answers;
 mod scrapes;
@@ -67,10 +69,11 @@ impl<'a> RecordingState<'a> {
         committer: Committer<'a>,
     ) -> Self {
         let started = clocks.read();
-        let contiguous_from = {
-            let open_tick = lock(open_tick);
+        let (contiguous_from, copied_through) = {
+            let writer = &lock(open_tick).writer;
             let started = started.steady.saturating_add_millis(prometheus_offset_ms);
-            copy_from(open_tick.writer.copied_through(), open_tick.writer.open_gaps(), started)
+            let from = copy_from(writer.copied_through(), writer.open_gaps(), started);
+            (contiguous_from(from, writer.open_gaps()), from)
         };
         Self {
             open_tick,
@@ -79,7 +82,7 @@ impl<'a> RecordingState<'a> {
             started,
             prometheus_offset_ms,
             contiguous_from,
-            copied_through: contiguous_from,
+            copied_through,
             coverage: Coverage::default(),
             partial_gaps: PartialGaps::default(),
             member_allowance_ms: i64::MAX,

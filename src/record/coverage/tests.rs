@@ -239,6 +239,22 @@ fn a_copy_that_never_began_reaches_back_to_the_first_failure() {
 }
 
 #[test]
+fn an_outage_is_copied_up_to_where_a_resumed_copy_goes_on_inside_it() {
+    let outage = |source| Gap {
+        range: TimeRange::new(at(5), at(20)),
+        source,
+        reason: GapReason::Connect,
+        detail: String::new(),
+        healed_at: None,
+    };
+    let open = [outage(Source::Prometheus)];
+    for (from, contiguous) in [(4, 4), (5, 5), (7, 5), (20, 20)] {
+        assert_eq!(contiguous_from(at(from), open.iter()), at(contiguous));
+    }
+    assert_eq!(contiguous_from(at(7), [outage(member())].iter()), at(7));
+}
+
+#[test]
 fn only_outages_that_were_copied_over_are_healed() {
     let gap = |reason, end| Gap {
         range: TimeRange::new(at(0), at(end)),
