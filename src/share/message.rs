@@ -9,8 +9,8 @@ use regex::Regex;
 
 use super::message_words::is_of_messages;
 use super::names::{Named, rewrite_names};
-use super::text::{Class, Words, is_quantity};
-use super::vocabulary::is_public;
+use super::text::{Class, Kind, Words, is_quantity};
+use super::vocabulary::{is_pseudonym, is_public};
 
 /// The path of a source file in the tree of its program, with the numbers of a line and a column.
 static SOURCE_FILE: LazyLock<Regex> = LazyLock::new(|| {
@@ -27,6 +27,11 @@ static FUNCTION: LazyLock<Regex> = LazyLock::new(|| {
     let segment = r"[A-Za-z_&*#][\w#&*$+-]*";
     Regex::new(&format!(r"^(?:::)?{segment}(?:::{segment})+(?:::)?$|^(?:::{segment})+(?:::)?$"))
         .expect("the pattern is valid")
+});
+
+/// What stands between a colon and an `@`, as a password does in a URL and in the name of a data source.
+static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?<before>.*?:)(?<password>[^:/@]+)(?<rest>@.*)$").expect("the pattern is valid")
 });
 
 /// What separates the parts of a message that are looked at one by one.
@@ -87,6 +92,17 @@ fn rewrite_part(part: &str, (class, names): (Class, bool), words: &mut dyn Words
     let end = &part[bare.len()..];
     if bare.is_empty() || is_quantity(bare) {
         return part.to_owned();
+    }
+    if let Some(found) = PASSWORD.captures(part)
+        && !is_public(&found["password"])
+        && !is_pseudonym(&found["password"])
+        && !is_quantity(&found["password"])
+    {
+        let (before, password) = (&found["before"], &found["password"]);
+        let replaced = words.unlisted(password, Kind::User);
+        return rewrite_part(before, (class, names), words)
+            + replaced.as_deref().unwrap_or(password)
+            + &rewrite_part(&found["rest"], (class, names), words);
     }
     let is_plain = bare.bytes().all(|byte| byte.is_ascii_lowercase());
     if class == Class::Note && is_plain {

@@ -74,6 +74,7 @@ fn identifiers_are_the_same_in_both_notations_and_come_back() {
     let hexadecimal = format!("{decimal:x}");
     assert!(hexadecimal.bytes().all(|byte| byte.is_ascii_digit()) && decimal < 1_000_000);
     assert_eq!(mapping.known("1628dba6517fd499"), hexadecimal);
+    assert_eq!(mapping.counts(), &[("id".to_owned(), 1)].into(), "it counts once");
     assert_eq!(mapping.known("1596767575281226905"), decimal.to_string());
     let back = mapping.reverse(&format!("cluster {decimal}, or {hexadecimal}"));
     assert_eq!(
