@@ -171,7 +171,7 @@ fn push(
 ) -> Result<()> {
     let mut encoded = Vec::new();
     labels.encode(&mut encoded);
-    let at = |number| start.saturating_add_millis(number * 15_000);
+    let at = |number: i64| start.saturating_add_millis(number * 15_000);
     let samples: Vec<Sample> = (0..4).map(|number| Sample { at: at(number), value: 1.0 }).collect();
     tick.samples.push(writer.index(), EncodedLabels(&encoded), &samples)?;
     Ok(())
