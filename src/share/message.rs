@@ -29,9 +29,14 @@ static FUNCTION: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is valid")
 });
 
-/// What stands between a colon and an `@`, as a password does in a URL and in the name of a data source.
+/// What stands between a colon and an `@`, as a password does in a URL and in the name of a data source, or behind
+/// the name of a password.
 static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?<before>.*?:)(?<password>[^:/@]+)(?<rest>@.*)$").expect("the pattern is valid")
+    let named = "(?i:password|passwd|pwd|secret|token)=";
+    Regex::new(&format!(
+        "^(?:(?<before>.*?:)(?<password>[^:/@]+)(?<rest>@.*)|(?<name>.*?{named})(?<value>[^&=]+)(?<more>.*))$"
+    ))
+    .expect("the pattern is valid")
 });
 
 /// What separates the parts of a message that are looked at one by one.
@@ -81,9 +86,12 @@ impl<'t> Position<'t> {
         is(self.last, "lookup")
             || is(self.last, "for") && is(self.before, "valid")
             || is(self.last, "user") && is(self.before, "for")
-            || ["user", "database", "host", "hostname", "username", "schema"].iter().any(|name| {
-                is(self.last.trim_end_matches([':', '=']), name) && self.last.len() > name.len()
-            })
+            || ["-u", "-p"].contains(&self.last)
+            || ["user", "password", "database", "host", "hostname", "username", "schema"]
+                .iter()
+                .any(|name| {
+                    is(self.last.trim_end_matches([':', '=']), name) && self.last.len() > name.len()
+                })
     }
 }
 
@@ -93,16 +101,11 @@ fn rewrite_part(part: &str, (class, names): (Class, bool), words: &mut dyn Words
     if bare.is_empty() || is_quantity(bare) {
         return part.to_owned();
     }
-    if let Some(found) = PASSWORD.captures(part)
-        && !is_public(&found["password"])
-        && !is_pseudonym(&found["password"])
-        && !is_quantity(&found["password"])
-    {
-        let (before, password) = (&found["before"], &found["password"]);
+    if let Some((before, password, rest)) = password(part) {
         let replaced = words.unlisted(password, Kind::User);
         return rewrite_part(before, (class, names), words)
             + replaced.as_deref().unwrap_or(password)
-            + &rewrite_part(&found["rest"], (class, names), words);
+            + &rewrite_part(rest, (class, names), words);
     }
     let is_plain = bare.bytes().all(|byte| byte.is_ascii_lowercase());
     if class == Class::Note && is_plain {
@@ -119,6 +122,18 @@ fn rewrite_part(part: &str, (class, names): (Class, bool), words: &mut dyn Words
     rewrite_names(part, named, words, &mut |word, kind, words| {
         if passes(word) { words.listed(word) } else { words.unlisted(word, kind) }
     })
+}
+
+/// What stands before a password in a part of a message, the password, and what stands behind it.
+fn password(part: &str) -> Option<(&str, &str, &str)> {
+    let found = PASSWORD.captures(part)?;
+    let of = |name| found.name(name).map(|found| found.as_str());
+    let (before, password, rest) = match of("password") {
+        Some(password) => (of("before")?, password, of("rest")?),
+        None => (of("name")?, of("value")?, of("more")?),
+    };
+    let is_one = !is_public(password) && !is_pseudonym(password) && !is_quantity(password);
+    is_one.then_some((before, password, rest))
 }
 
 /// A source file in the tree of its program. The folder of the machine that built the program is replaced.
