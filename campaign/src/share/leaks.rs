@@ -10,7 +10,7 @@ use operator::share::{
 };
 use testkit::exports::redacted;
 
-use super::planted::{Naming, write};
+use super::planted::{Moved, Naming, write};
 use super::search::Search;
 use super::{captures_in, file_name};
 
@@ -29,11 +29,11 @@ pub fn run(exports: usize, folders: &[PathBuf], seed: u64) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let mut rng = fastrand::Rng::with_seed(seed);
     let namings = Naming::all();
-    let mut tally = Tally::default();
+    let (mut moved, mut tally) = (Moved::default(), Tally::default());
     for number in 0..exports {
         let naming = namings[number % namings.len()];
         let from = scratch.path().join("planted.capture");
-        let secrets = write(&from, naming, &mut rng)?;
+        let secrets = write(&from, naming, &mut moved, &mut rng)?;
         if number < namings.len() {
             tally.search_plain(&from, &secrets, scratch.path())?;
         }

@@ -1,5 +1,6 @@
 //! Captures in which secrets of every kind are planted, at places that are drawn.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use serde_json::json;
 use testkit::run::Run;
 use testkit::worlds::World;
 
-use super::renamed::rename;
+use super::renamed::{reduce, rename};
 
 const START: i64 = 1_795_537_000_000;
 /// How long before a run what is planted beside it lies.
@@ -50,6 +51,22 @@ impl fmt::Display for Naming {
             Self::Machines => "machines",
             Self::World(world) => world.name,
         })
+    }
+}
+
+/// Runs in worlds, as far as their names are concerned, by world: making one takes longer than exporting it.
+#[derive(Default)]
+pub struct Moved(BTreeMap<&'static str, Run>);
+
+impl Moved {
+    fn of(&mut self, world: &'static World) -> Run {
+        let made = || {
+            let mut run = Run::load(world.told.map_or("chaos-02", |(name, _)| name));
+            (world.change)(&mut run);
+            reduce(&mut run);
+            run
+        };
+        self.0.entry(world.name).or_insert_with(made).clone()
     }
 }
 
@@ -111,11 +128,16 @@ struct Node {
 }
 
 /// Writes a capture with secrets to `path` and returns them.
-pub fn write(path: &Path, naming: Naming, rng: &mut Rng) -> Result<Vec<Vec<u8>>> {
+pub fn write(
+    path: &Path,
+    naming: Naming,
+    moved: &mut Moved,
+    rng: &mut Rng,
+) -> Result<Vec<Vec<u8>>> {
     let mut draw = Draw { rng, secrets: Vec::new(), start: START };
     let (cluster, namespace) = (draw.word(), draw.word());
     let run = match naming {
-        Naming::World(world) => Some(run_of(world, &mut draw)),
+        Naming::World(world) => Some(renamed(moved.of(world), &mut draw)),
         _ => None,
     };
     let stores = match &run {
@@ -203,11 +225,8 @@ fn of_machines(draw: &mut Draw<'_>) -> Vec<Labels> {
     named.into_iter().map(series).collect()
 }
 
-/// A run in a world, under names that are secrets.
-fn run_of(world: &World, draw: &mut Draw<'_>) -> Run {
-    let name = world.told.map_or("chaos-02", |(name, _)| name);
-    let mut run = Run::load(name);
-    (world.change)(&mut run);
+/// A run under names that are secrets, with the time before it in which the rest is planted.
+fn renamed(mut run: Run, draw: &mut Draw<'_>) -> Run {
     rename(&mut run, draw);
     draw.start = run.window.start.as_millis() - BEFORE_MS;
     run

@@ -81,10 +81,8 @@ struct Names<'d, 'r> {
     known: BTreeMap<String, String>,
 }
 
-/// Gives every name in a run another one, which is a secret. Of the run stays one series for each set of names,
-/// and one answer of each member to each question.
+/// Gives every name in a run another one, which is a secret.
 pub fn rename(run: &mut Run, draw: &mut Draw<'_>) {
-    reduce(run);
     let mut names = Names { draw, known: BTreeMap::new() };
     for series in &mut run.series {
         let pairs = series.labels.iter().map(|(name, value)| {
@@ -109,7 +107,8 @@ pub fn rename(run: &mut Run, draw: &mut Draw<'_>) {
     }
 }
 
-fn reduce(run: &mut Run) {
+/// Leaves one series for each set of names, and one answer of each member to each question.
+pub fn reduce(run: &mut Run) {
     let mut seen = BTreeSet::new();
     run.series.retain(|series| {
         let given = series.labels.iter().filter(|(name, _)| GIVEN.contains(name));
