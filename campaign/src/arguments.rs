@@ -311,9 +311,15 @@ pub enum OfCaptures {
     },
     /// Whether verdicts on redacted captures are those on the recorded ones, but for names
     SameVerdict {
-        /// Folders of captures
+        /// Folders of captures: each whole, in parts and as of instants
         #[arg(default_values = ["data", "data/pd"])]
         folders: Vec<PathBuf>,
+        /// The folder of captures that are put into every world
+        #[arg(long, value_name = "FOLDER", default_value = "data")]
+        in_worlds: PathBuf,
+        /// Only these worlds, and nothing else
+        #[arg(long, value_name = "WORLD", value_delimiter = ',')]
+        only: Vec<String>,
     },
     /// How large exports are: those of ten-minute runs, and of what `day --keep` left
     ExportSize {

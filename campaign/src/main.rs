@@ -122,7 +122,14 @@ fn of_captures(task: OfCaptures) -> Result<()> {
         OfCaptures::SameBytes { capture, times } => {
             share::same_bytes::run(&built_operator()?, &capture, times)
         }
-        OfCaptures::SameVerdict { folders } => share::same_verdict::run(&folders),
+        OfCaptures::SameVerdict { folders, in_worlds, only } => {
+            let (folders, in_worlds) = (&folders, &*in_worlds);
+            share::same_verdict::run(&share::same_verdict::Compared {
+                folders,
+                in_worlds,
+                only: &only,
+            })
+        }
         OfCaptures::ExportSize { folders, at_most } => share::export_size::run(&folders, at_most),
         OfCaptures::Page { folders, browser, axe, screenshots } => {
             page::run(&folders, &browser, axe.as_deref(), screenshots.as_deref())

@@ -43,7 +43,7 @@ fn mapping(
     key: &Key,
     events: Events,
 ) -> Result<Mapping, CaptureError> {
-    let mut walk = Walk::new(Originals::default());
+    let mut walk = Walk::through(Originals::default(), reader);
     walk.meta(reader.meta());
     reader.visit_series(|labels| drop(walk.labels(labels)));
     reader.gaps()?.into_iter().for_each(|gap| drop(walk.gap(gap)));

@@ -9,8 +9,8 @@ use regex::Regex;
 
 use super::message_words::is_of_messages;
 use super::names::{Named, rewrite_names};
-use super::text::{Class, Words, is_quantity};
-use super::vocabulary::is_public;
+use super::text::{Class, Kind, Words, is_quantity};
+use super::vocabulary::{is_pseudonym, is_public};
 
 /// The path of a source file in the tree of its program, with the numbers of a line and a column.
 static SOURCE_FILE: LazyLock<Regex> = LazyLock::new(|| {
@@ -27,6 +27,16 @@ static FUNCTION: LazyLock<Regex> = LazyLock::new(|| {
     let segment = r"[A-Za-z_&*#][\w#&*$+-]*";
     Regex::new(&format!(r"^(?:::)?{segment}(?:::{segment})+(?:::)?$|^(?:::{segment})+(?:::)?$"))
         .expect("the pattern is valid")
+});
+
+/// What stands between a colon and an `@`, as a password does in a URL and in the name of a data source, or behind
+/// the name of a password.
+static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
+    let named = "(?i:password|passwd|pwd|secret|token)=";
+    Regex::new(&format!(
+        "^(?:(?<before>.*?:)(?<password>[^:/@]+)(?<rest>@.*)|(?<name>.*?{named})(?<value>[^&=]+)(?<more>.*))$"
+    ))
+    .expect("the pattern is valid")
 });
 
 /// What separates the parts of a message that are looked at one by one.
@@ -76,9 +86,12 @@ impl<'t> Position<'t> {
         is(self.last, "lookup")
             || is(self.last, "for") && is(self.before, "valid")
             || is(self.last, "user") && is(self.before, "for")
-            || ["user", "database", "host", "hostname", "username", "schema"].iter().any(|name| {
-                is(self.last.trim_end_matches([':', '=']), name) && self.last.len() > name.len()
-            })
+            || ["-u", "-p"].contains(&self.last)
+            || ["user", "password", "database", "host", "hostname", "username", "schema"]
+                .iter()
+                .any(|name| {
+                    is(self.last.trim_end_matches([':', '=']), name) && self.last.len() > name.len()
+                })
     }
 }
 
@@ -87,6 +100,12 @@ fn rewrite_part(part: &str, (class, names): (Class, bool), words: &mut dyn Words
     let end = &part[bare.len()..];
     if bare.is_empty() || is_quantity(bare) {
         return part.to_owned();
+    }
+    if let Some((before, password, rest)) = password(part) {
+        let replaced = words.unlisted(password, Kind::User);
+        return rewrite_part(before, (class, names), words)
+            + replaced.as_deref().unwrap_or(password)
+            + &rewrite_part(rest, (class, names), words);
     }
     let is_plain = bare.bytes().all(|byte| byte.is_ascii_lowercase());
     if class == Class::Note && is_plain {
@@ -103,6 +122,18 @@ fn rewrite_part(part: &str, (class, names): (Class, bool), words: &mut dyn Words
     rewrite_names(part, named, words, &mut |word, kind, words| {
         if passes(word) { words.listed(word) } else { words.unlisted(word, kind) }
     })
+}
+
+/// What stands before a password in a part of a message, the password, and what stands behind it.
+fn password(part: &str) -> Option<(&str, &str, &str)> {
+    let found = PASSWORD.captures(part)?;
+    let of = |name| found.name(name).map(|found| found.as_str());
+    let (before, password, rest) = match of("password") {
+        Some(password) => (of("before")?, password, of("rest")?),
+        None => (of("name")?, of("value")?, of("more")?),
+    };
+    let is_one = !is_public(password) && !is_pseudonym(password) && !is_quantity(password);
+    is_one.then_some((before, password, rest))
 }
 
 /// A source file in the tree of its program. The folder of the machine that built the program is replaced.

@@ -165,8 +165,17 @@ fn host(whole: &str, after: &str, named: Named, words: &mut dyn Words) -> Option
         Named::WhereUnlisted => is_dotted && !is_file && !all(is_public),
         Named::InMessages => (is_dotted && !is_file || has_port) && !all(is_of_messages),
         Named::Everywhere => is_dotted && !is_file || !all(is_public),
-    } || named != Named::WhereKnown && is_pod(whole);
+    } || named != Named::WhereKnown && is_pod(whole)
+        || is_dotted && is_known(&labels, &known, words);
     is_whole.then(|| labels_of(whole, &labels, words))
+}
+
+/// Whether a name with dots is of labels that are known as names, and of public ones.
+fn is_known(labels: &[&str], known: &[Option<String>]) -> bool {
+    let passes =
+        |label: &str| is_public_name(label) || is_pseudonym(label) || OF_CLUSTERS.contains(&label);
+    known.iter().any(Option::is_some)
+        && labels.iter().zip(known).all(|(label, known)| known.is_some() || passes(label))
 }
 
 /// The pseudonym of a host's name without dots that is known. What follows an underscore is not part of it, as in

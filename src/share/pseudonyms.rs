@@ -125,9 +125,17 @@ impl Originals {
         }
     }
 
-    /// Whether a word is the program's own after all, or a key of a region, which has a rank.
+    /// Whether a word is the program's own after all, a key of a region, which has a rank, or an identifier, which
+    /// has a number.
     fn is_other(&self, word: &str) -> bool {
-        self.code.contains(word) || self.keys.contains(&key_bytes(word))
+        self.code.contains(word) || self.keys.contains(&key_bytes(word)) || self.is_id(word)
+    }
+
+    /// Whether a word is an identifier, in decimal as PD writes it or in hexadecimal as metrics do.
+    fn is_id(&self, word: &str) -> bool {
+        let id = |radix| u64::from_str_radix(word, radix).ok().filter(|id| self.ids.contains(id));
+        id(10).is_some_and(|id| word == id.to_string())
+            || id(16).is_some_and(|id| word == format!("{id:x}"))
     }
 
     /// What the pseudonym of a word begins with: what is known of it as a host, else the component that its name

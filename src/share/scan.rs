@@ -27,6 +27,14 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the pattern is valid")
 });
 
+/// Whether a text is the MAC address of an interface, other than of one that has none.
+fn is_mac(text: &str) -> bool {
+    let groups: Vec<&str> = text.split(':').collect();
+    groups.len() == 6
+        && groups.iter().all(|group| group.len() == 2)
+        && groups.iter().any(|group| *group != "00")
+}
+
 /// What must not be found.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(BTreeSet<Vec<u8>>);
@@ -60,7 +68,7 @@ impl Secrets {
             let pseudonym = text.strip_prefix("user-").is_some_and(|rest| {
                 rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('@')
             });
-            if !every && !pseudonym && (parsed.is_some() || text.contains('@')) {
+            if !every && !pseudonym && (parsed.is_some() || text.contains('@') || is_mac(&text)) {
                 self.add(found.as_bytes());
             }
         }
@@ -325,9 +333,11 @@ mod tests {
     #[test]
     fn addresses_are_found_without_being_told() {
         let mut secrets = Secrets::default();
-        secrets.add_addresses(b"http://10.1.2.3:1 127.0.0.1 fd00:1:2::3 bob@acme.io 8.5.8");
+        secrets.add_addresses(
+            b"http://10.1.2.3:1 127.0.0.1 fd00:1:2::3 bob@acme.io 8.5.8 at 16:31:02.5 of 02:42:ac:11:00:02",
+        );
         let found: Vec<String> =
             secrets.0.iter().map(|one| String::from_utf8_lossy(one).into_owned()).collect();
-        assert_eq!(found, ["10.1.2.3", "bob@acme.io", "fd00:1:2::3"]);
+        assert_eq!(found, ["02:42:ac:11:00:02", "10.1.2.3", "bob@acme.io", "fd00:1:2::3"]);
     }
 }

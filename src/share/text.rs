@@ -61,12 +61,13 @@ pub trait Words {
 }
 
 /// An address in brackets or not, before anything else; a word otherwise. IPv4 is also found with hyphens, as
-/// in `ip-10-0-1-13`, and behind letters.
+/// in `ip-10-0-1-13`, and behind letters. A MAC address names a machine as well.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     let v4 = r"[\p{Alphabetic}_]*\d{1,3}(?:[.\-]\d{1,3}){3}";
     let v6 =
         r"\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?\]|[0-9A-Fa-f:]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*";
-    let pattern = format!(r"(?<v4>{v4})|(?<v6>{v6})|{WORD}");
+    let mac = r"\b(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}\b";
+    let pattern = format!(r"(?<v4>{v4})|(?<mac>{mac})|(?<v6>{v6})|{WORD}");
     Regex::new(&pattern).expect("the pattern is valid")
 });
 
@@ -147,7 +148,10 @@ pub(super) fn tokens(
             (_, Some(_)) => v6(token.as_str(), before).is_some(),
             _ => false,
         };
-        if !is_address {
+        if found.name("mac").is_some() {
+            let replaced = words.unlisted(token.as_str(), Kind::Address);
+            written.push_str(replaced.as_deref().unwrap_or(token.as_str()));
+        } else if !is_address {
             words_of(text, start..end, written, words, replace);
         } else if let Some(replaced) = address(token.as_str(), words) {
             written.push_str(&replaced);

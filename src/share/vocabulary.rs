@@ -5,6 +5,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use regex::Regex;
+
 use super::message_words::is_of_messages;
 use crate::pd::ASKED;
 
@@ -25,7 +27,7 @@ const WORDS: &str = "
     self system bot runner task tasks
 ";
 
-/// Labels whose values are fixed by the programs that expose them.
+/// Labels whose values are fixed by the programs under observation, on the metrics of these.
 const CODE_LABELS: &str = "
     __name__ le quantile type cf action api attempted caller_component client_api_version cluster_version
     code dim direction disk engine event group grpc_code grpc_method grpc_service grpc_type hash io kind
@@ -35,6 +37,37 @@ const CODE_LABELS: &str = "
     cpu mode device fstype collector operation goversion branch revision goos goarch tags alertname
     alertstate severity slice interval handler role sql_type flow store_type phase unit condition
 ";
+
+/// Labels whose values are fixed by what exposes machines, containers and Kubernetes, or by its kernel.
+const SYSTEM_LABELS: &str = "
+    __name__ le quantile cpu mode fstype collector state phase condition reason unit operstate duplex
+";
+
+/// What the metrics of machines, containers, Kubernetes, probes and of scraping begin with: more labels than the
+/// ones of [`SYSTEM_LABELS`] carry names there, as of units of systemd, of volumes and of file servers.
+const SYSTEM_STEMS: [&str; 12] = [
+    "node",
+    "container",
+    "kube",
+    "up",
+    "scrape",
+    "blackbox",
+    "probe",
+    "http",
+    "server",
+    "client",
+    "net",
+    "proxy",
+];
+
+/// A device as the kernel itself calls it, or a file system that lies on none.
+static KERNEL_DEVICE: LazyLock<Regex> = LazyLock::new(|| {
+    let disk = r"(?:[hsv]d|xvd)[a-z]{1,2}\d*|nvme\d+n\d+(?:p\d+)?|mmcblk\d+(?:p\d+)?";
+    let other = r"(?:dm-|md|loop|sr|z?ram|nbd|eth|bond|wlan|ib)\d+|en[ops]\d[\da-z]*|lo";
+    let none = "tmpfs|overlay|devtmpfs|shm|rootfs|none|proc|sysfs|udev";
+    Regex::new(&format!(r"^(?:(?:/dev/)?(?:{disk}|{other})|{none})$"))
+        .expect("the pattern is valid")
+});
 
 /// Labels whose names a usual deployment gives, beside those of [`CODE_LABELS`]. Their values name something.
 const OTHER_LABELS: &str = "
@@ -76,6 +109,7 @@ static PUBLIC: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     set(WORDS).into_iter().chain(paths.filter(|word| !word.is_empty())).collect()
 });
 static OF_CODE: LazyLock<HashSet<&str>> = LazyLock::new(|| set(CODE_LABELS));
+static OF_SYSTEMS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(SYSTEM_LABELS));
 static OTHERS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(OTHER_LABELS));
 static HOSTS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(HOST_LABELS));
 static METRICS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(METRIC_STEMS));
@@ -118,9 +152,25 @@ pub fn is_code_label(metric: &str, name: &str) -> bool {
     let of_logs = metric.starts_with("operator_log_") && matches!(name, "component" | "file");
     let of_pods = name == "resource" && metric.starts_with("kube_");
     let of_pd = name == "service" && metric.starts_with("pd_");
-    (OF_CODE.contains(name) || of_logs || of_pods || of_pd)
+    let stem = stem(metric);
+    let fixed = if SYSTEM_STEMS.contains(&stem) {
+        OF_SYSTEMS.contains(name)
+    } else {
+        METRICS.contains(stem) && OF_CODE.contains(name)
+    };
+    (fixed || of_logs || of_pods || of_pd)
         && !(matches!(name, "name" | "type")
             && USER_METRICS.iter().any(|of| metric.starts_with(of)))
+}
+
+/// Whether a label says which device something is of, by a name of the kernel's.
+pub fn is_kernel_device(name: &str, value: &str) -> bool {
+    name == "device" && KERNEL_DEVICE.is_match(value)
+}
+
+/// What a metric begins with.
+fn stem(metric: &str) -> &str {
+    metric.split(['_', ':']).next().unwrap_or_default()
 }
 
 /// Whether a label of this name belongs to a usual deployment.
@@ -135,8 +185,7 @@ pub fn is_host_label(name: &str) -> bool {
 
 /// Whether a metric of this name belongs to a program that is usually beside TiKV.
 pub fn is_known_metric(name: &str) -> bool {
-    METRICS.contains(name.split(['_', ':']).next().unwrap_or_default())
-        || name.split(':').all(is_of_messages)
+    METRICS.contains(stem(name)) || name.split(':').all(is_of_messages)
 }
 
 #[cfg(test)]
@@ -157,6 +206,16 @@ mod tests {
     }
 
     #[test]
+    fn devices_of_the_kernel_pass_and_volumes_do_not() {
+        for device in ["sda1", "/dev/nvme0n1p2", "dm-0", "enp3s0f0", "eth0", "tmpfs", "lo"] {
+            assert!(is_kernel_device("device", device), "{device}");
+        }
+        for device in ["/dev/mapper/vgacme-tikv", "nas.acme.io:/export", "cali12f", "ensign"] {
+            assert!(!is_kernel_device("device", device), "{device}");
+        }
+    }
+
+    #[test]
     fn names_that_users_give_are_no_code() {
         assert!(is_code_label("tikv_thread_cpu_seconds_total", "name"));
         assert!(!is_code_label("resource_manager_server_group_config", "name"));
@@ -164,5 +223,8 @@ mod tests {
         assert!(is_code_label("kube_pod_container_resource_limits", "resource"));
         assert!(!is_code_label("resource_manager_server_group_config", "resource"));
         assert!(!is_code_label("kube_pod_info", "pod") && !is_code_label("kube_pod_info", "node"));
+        assert!(is_code_label("node_cpu_seconds_total", "mode"));
+        assert!(!is_code_label("node_systemd_unit_state", "name"));
+        assert!(!is_code_label("shop_orders_total", "type") && !is_code_label("up", "group"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Collecting originals and replacing them are the same walk over another [`Content`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -10,8 +10,11 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::pseudonyms::Role;
 use super::selectors::rewrite_selector;
 use super::text::Class;
-use super::vocabulary::{is_code_label, is_host_label, is_known_label, is_known_metric};
-use crate::capture::Rewrite;
+use super::vocabulary::{
+    is_code_label, is_host_label, is_kernel_device, is_known_label, is_known_metric,
+};
+use crate::capture::{CaptureReader, Rewrite};
+use crate::diagnose::MODES;
 use crate::model::{
     Endpoints, Event, EventKind, Gap, Labels, LogEvent, LogKind, Loss, Observed, PdAnswer,
     PdOutcome, ProfileEvent, RunMeta, RunName, SettingsEvent, Source, TargetKey, Told, ToldNode,
@@ -43,6 +46,8 @@ pub trait Content {
 /// The walk with what it has rewritten already.
 pub struct Walk<C> {
     content: C,
+    /// The labels of targets, which a deployment gives, by name.
+    given: HashMap<String, HashSet<String>>,
     names: HashMap<String, String>,
     values: HashMap<(Class, String), String>,
     bodies: HashMap<u128, Arc<[u8]>>,
@@ -54,10 +59,27 @@ impl<C: Content> Walk<C> {
     pub fn new(content: C) -> Self {
         Self {
             content,
+            given: HashMap::new(),
             names: HashMap::new(),
             values: HashMap::new(),
             bodies: HashMap::new(),
             body_bytes: 0,
+        }
+    }
+
+    /// A walk through a capture, of which the labels of targets are known.
+    pub fn through(content: C, reader: &CaptureReader) -> Self {
+        let mut walk = Self::new(content);
+        reader.visit_series(|labels| walk.learn(labels));
+        walk
+    }
+
+    /// Notes the labels that a target has: whatever they are called, a deployment gave them.
+    fn learn(&mut self, labels: &Labels) {
+        if labels.metric() == "up" {
+            for (name, value) in labels.iter().filter(|(name, _)| *name != "__name__") {
+                self.given.entry(name.to_owned()).or_default().insert(value.to_owned());
+            }
         }
     }
 
@@ -134,11 +156,15 @@ impl<C: Content> Walk<C> {
 
     /// The value of a label.
     fn label(&mut self, metric: &str, name: &str, value: &str) -> String {
-        if is_boundary(name, value) {
+        if is_boundary(name, value) || is_kernel_device(name, value) {
             return value.to_owned();
         }
+        let is_given = self.given.get(name).is_some_and(|values| values.contains(value));
         let class = match name {
-            _ if is_code_label(metric, name) => Class::Code,
+            // Both say what somebody chose among words of programs.
+            "alertname" | "branch" => Class::Message,
+            "file" if !is_source_name(value) => Class::Name,
+            _ if is_code_label(metric, name) && !is_given => Class::Code,
             _ if is_host_label(name) => Class::Host,
             _ => Class::Name,
         };
@@ -198,9 +224,15 @@ impl<C: Content> Walk<C> {
     fn log_line(&mut self, line: LogEvent) -> LogEvent {
         let role = role_of_job(&line.component);
         note_hosts(&mut self.content, &line.node, role);
-        for code in [&line.component, &line.level, &line.file] {
+        for code in [&line.component, &line.level] {
             self.content.fixed(code);
         }
+        let file = if is_source_name(&line.file) {
+            self.content.fixed(&line.file);
+            line.file.clone()
+        } else {
+            self.content.text(&line.file, Class::Name)
+        };
         let is_disk = line.kind == LogKind::DiskUsage;
         let values = line.values.iter().map(|(name, value)| {
             let class = match name.as_str() {
@@ -217,6 +249,7 @@ impl<C: Content> Walk<C> {
             node: self.content.text(&line.node, Class::Host),
             place: self.content.text(&line.place, Class::Name),
             text: self.content.text(&line.text, Class::Message),
+            file,
             values,
             ..line
         }
@@ -280,6 +313,25 @@ impl<C: Content> RewriteBody for Body<'_, C> {
     }
 }
 
+/// The texts of a sealed truth: whoever seals it chooses them, so that only names of failure modes pass as they are,
+/// and of other texts the words that messages have.
+struct Truth<'c, C>(Body<'c, C>);
+
+impl<C: Content> RewriteBody for Truth<'_, C> {
+    fn text(&mut self, text: &str, what: BodyText) -> String {
+        match what {
+            BodyText::Code if !MODES.iter().any(|mode| mode.name == text) => {
+                self.0.0.text(text, Class::Message)
+            }
+            what => self.0.text(text, what),
+        }
+    }
+
+    fn id(&mut self, id: u64) -> u64 {
+        self.0.id(id)
+    }
+}
+
 /// Whether the text of an event is a person's, or what a command printed: its plain words stay.
 pub fn is_free_text(event: &Event) -> bool {
     let of_programs = [EventKind::RECORDER, EventKind::INCIDENT, EventKind::LOG];
@@ -289,6 +341,13 @@ pub fn is_free_text(event: &Event) -> bool {
 /// Whether a label says a number that histograms and summaries are computed with, as Prometheus reads it.
 pub fn is_boundary(name: &str, value: &str) -> bool {
     matches!(name, "le" | "quantile") && value.parse::<f64>().is_ok()
+}
+
+/// Whether a text is the name of a source file, as a line of a log begins with.
+fn is_source_name(text: &str) -> bool {
+    let (name, end) = text.rsplit_once('.').unwrap_or((text, "rs"));
+    ["rs", "go", "cc", "cpp", "c", "h"].contains(&end)
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 fn is_git_hash(text: &str) -> bool {
@@ -373,7 +432,7 @@ impl<C: Content> Rewrite for Walk<C> {
     }
 
     fn truth(&mut self, truth: Vec<u8>) -> Vec<u8> {
-        rewrite_body("", &truth, &mut Body(&mut self.content))
+        rewrite_body("", &truth, &mut Truth(Body(&mut self.content)))
     }
 }
 
@@ -417,5 +476,76 @@ mod tests {
         }
         let other = walk.labels(&series("7480000000000000FF")).expect("it stays");
         assert_ne!(other.get("le"), Some("7480000000000000FF"));
+    }
+
+    fn rewritten(series: &[Labels]) -> Vec<Labels> {
+        let mut collected = Walk::new(Originals::default());
+        series.iter().for_each(|labels| collected.learn(labels));
+        series.iter().for_each(|labels| drop(collected.labels(labels)));
+        let mapping = collected.into_content().mapping(&Key::new([1; KEY_BYTES]));
+        let mut walk = Walk::new(content(&mapping));
+        series.iter().for_each(|labels| walk.learn(labels));
+        series.iter().map(|labels| walk.labels(labels).expect("it stays")).collect()
+    }
+
+    #[test]
+    fn what_a_deployment_gives_a_target_is_a_name_whatever_the_label_is_called() {
+        let target = [("group", "acmestore"), ("instance", "10.1.2.3:20180"), ("job", "tikv")];
+        let of = |own: &[(&str, &str)]| Labels::from_pairs(&[&target[..], own].concat());
+        let written = rewritten(&[
+            of(&[("__name__", "up")]),
+            of(&[("__name__", "tikv_a_total"), ("type", "coprocessor")]),
+        ]);
+        let group = written[0].get("group").expect("it is there");
+        assert!(group.starts_with("name-"), "{group}");
+        assert_eq!(written[1].get("group"), Some(group));
+        assert_eq!(written[1].get("type"), Some("coprocessor"));
+    }
+
+    #[test]
+    fn units_volumes_and_other_peoples_metrics_carry_names() {
+        let series = |metric: &str, name: &str, value: &str| {
+            let labels =
+                [("__name__", metric), ("instance", "n:1"), ("job", "node"), (name, value)];
+            Labels::from_pairs(&labels)
+        };
+        let secret = [
+            ("node_systemd_unit_state", "name", "acmeagent.service"),
+            ("node_filesystem_size_bytes", "device", "/dev/mapper/acmeagent-lv"),
+            ("node_filesystem_size_bytes", "device", "acmeagent.corp.io:/export"),
+            ("shop_orders_total", "type", "acmeagent"),
+            ("prometheus_build_info", "branch", "acmeagent-fixes"),
+        ];
+        for (metric, name, value) in secret {
+            let written = rewritten(&[series(metric, name, value)]);
+            let found = written[0].get(name).expect("it is there");
+            assert!(!found.contains("acmeagent"), "{metric} {name} {found}");
+        }
+        for (metric, name, value) in [
+            ("node_disk_io_time_seconds_total", "device", "nvme0n1"),
+            ("node_cpu_seconds_total", "mode", "iowait"),
+            ("prometheus_build_info", "branch", "HEAD"),
+        ] {
+            assert_eq!(rewritten(&[series(metric, name, value)])[0].get(name), Some(value));
+        }
+    }
+
+    #[test]
+    fn of_a_truth_only_words_of_messages_pass() {
+        let truth = |scenario: &str| format!(r#"{{"fault":"slow_disk","scenario":"{scenario}"}}"#);
+        let mut collected = Walk::new(Originals::default());
+        collected.truth(truth("kill mallorybox").into_bytes());
+        let mapping = collected.into_content().mapping(&Key::new([1; KEY_BYTES]));
+        let written = Walk::new(content(&mapping)).truth(truth("kill mallorybox").into_bytes());
+        let written = String::from_utf8(written).expect("it is UTF-8");
+        assert!(written.contains("slow_disk") && written.contains("kill"), "{written}");
+        assert!(!written.contains("mallorybox"), "{written}");
+        for mode in MODES {
+            let truth = format!(r#"{{"fault":"{}"}}"#, mode.name);
+            let mut originals = Walk::new(Originals::default());
+            originals.truth(truth.into_bytes());
+            let mapping = originals.into_content().mapping(&Key::new([1; KEY_BYTES]));
+            assert_eq!(mapping.counts().len(), 0, "{}", mode.name);
+        }
     }
 }

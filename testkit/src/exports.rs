@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use operator::capture::{CaptureReader, FileMode};
-use operator::model::{Sample, TimeRange, canonical_json};
+use operator::model::{Sample, TimeRange, Timestamp, canonical_json};
 use operator::promql::{Engine, EngineOptions, Expression, Value as Queried};
 use operator::session::{CaptureStorage, Session};
 use operator::share::{
@@ -51,13 +51,31 @@ pub fn export_and_compare(from: &Path, to: &Path, range: TimeRange) -> Result<Ex
         canonical_json(&export(from, Destination::File(&plain), &options)?.verdict)
     };
     let redacted = canonical_json(&Session::open(to)?.verdict()?);
-    let expected = ordered(renamed(serde_json::from_str(&recorded)?, &exported.mapping));
-    let found = ordered(serde_json::from_str(&redacted)?);
-    ensure!(expected == found, "{}: {}", from.display(), difference(&expected, &found));
+    compare(&recorded, &redacted, &exported.mapping).with_context(|| from.display().to_string())?;
     if range == TimeRange::ALL {
         compare_quantiles(from, to)?;
     }
     Ok(exported)
+}
+
+/// Compares the verdicts as of an instant on a whole capture and on its redacted export.
+///
+/// # Errors
+///
+/// Where one cannot be judged, or the verdicts differ in more than names.
+pub fn compare_as_of(from: &Path, exported: &Exported, at: Timestamp) -> Result<()> {
+    let verdict =
+        |path| -> Result<String> { Ok(canonical_json(&Session::open(path)?.verdict_as_of(at)?)) };
+    compare(&verdict(from)?, &verdict(&exported.path)?, &exported.mapping)
+        .with_context(|| format!("{} as of {at}", from.display()))
+}
+
+/// Compares verdicts, as JSON, of which the second one has the names that the mapping gives.
+fn compare(recorded: &str, redacted: &str, mapping: &Mapping) -> Result<()> {
+    let expected = ordered(renamed(serde_json::from_str(recorded)?, mapping));
+    let found = ordered(serde_json::from_str(redacted)?);
+    ensure!(expected == found, "{}", difference(&expected, &found));
+    Ok(())
 }
 
 /// Histograms whose quantiles are compared, by the front of their names: of each, the first in order of name.

@@ -97,13 +97,15 @@ fn names_and_links(operator: &Path, place: &Path, whole: &[u8]) -> Result<bool> 
     let file = put(place, "named", &named.finish()?)?;
     let link = place.join("link.gz");
     symlink(&file, &link)?;
-    let folder = place.join("imported");
-    for file in [&file, &link] {
+    let mut inside = 0;
+    for (name, file) in [("from-named", &file), ("from-link", &link)] {
+        // Each into a folder of its own: what is there already is not imported again.
+        let folder = place.join(name);
         let status =
             Command::new(operator).arg("--dir").arg(&folder).arg("import").arg(file).status()?;
         ensure!(status.success(), "{} is not imported", file.display());
+        inside += std::fs::read_dir(&folder)?.count();
     }
-    let inside = std::fs::read_dir(&folder)?.count();
     Ok(inside == 2 && !Path::new("/tmp/evil").exists() && !Path::new("/evil").exists())
 }
 

@@ -1,65 +1,107 @@
-//! Whether anything planted in a capture is left in its export, or in the Markdown beside it.
+//! Whether anything planted in a capture is left in its export, in the Markdown beside it or in the page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use operator::capture::CaptureReader;
-use operator::share::{Destination, Scanner, Secrets, ShareError, audit, export, issue_comment};
+use operator::report::{PageContent, html_page, markdown, run_report};
+use operator::session::{Session, View};
+use operator::share::{
+    Destination, ExportOptions, Redaction, ShareError, audit, export, issue_comment,
+};
 use testkit::exports::redacted;
 
-use super::planted::{Naming, write};
+use super::planted::{Moved, Naming, write};
+use super::search::Search;
 use super::{captures_in, file_name};
+
+/// What came of the exports.
+#[derive(Default)]
+struct Tally {
+    planted: usize,
+    found: usize,
+    refused: usize,
+    /// Secrets in files that were not redacted, and how many of them the search found.
+    plain: (usize, usize),
+}
 
 /// Exports captures with planted secrets and looks for these; then bundled captures, and looks for addresses.
 pub fn run(exports: usize, folders: &[PathBuf], seed: u64) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let mut rng = fastrand::Rng::with_seed(seed);
-    let (mut planted, mut found, mut refused) = (0, 0, 0);
+    let namings = Naming::all();
+    let (mut moved, mut tally) = (Moved::default(), Tally::default());
     for number in 0..exports {
-        let from = scratch.path().join(format!("{number}.capture"));
-        let to = scratch.path().join(format!("{number}.gz"));
-        let naming = Naming::ALL[number % Naming::ALL.len()];
-        let mut secrets = Secrets::default();
-        for secret in write(&from, naming, &mut rng)? {
-            secrets.add(&secret);
+        let naming = namings[number % namings.len()];
+        let from = scratch.path().join("planted.capture");
+        let secrets = write(&from, naming, &mut moved, &mut rng)?;
+        if number < namings.len() {
+            tally.search_plain(&from, &secrets, scratch.path())?;
         }
-        planted += secrets.len();
-        let exported = match export(&from, Destination::File(&to), &redacted()) {
-            Err(ShareError::Leaked(leaks)) => {
-                println!("{naming:?} {number}: not finished, {leaks:?}");
-                refused += 1;
-                continue;
-            }
-            exported => exported?,
-        };
-        let mut scanner = Scanner::new(&secrets)?;
-        scanner.capture(&CaptureReader::open(&to)?)?;
-        scanner.raw("the packed bytes", &std::fs::read(&to)?);
-        let mut unpacked = Vec::new();
-        let packed = std::fs::File::open(&to)?;
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut unpacked)?;
-        scanner.raw("the bytes", &unpacked);
-        scanner.text("the Markdown", issue_comment(&exported).as_bytes());
-        for leak in scanner.into_leaks() {
-            found += 1;
-            println!(
-                "{naming:?} {number}: {} in {}, as {}",
-                leak.secret, leak.place, leak.encoding
-            );
+        for leak in tally.export(&from, &secrets, scratch.path())? {
+            println!("{naming} {number}: {leak}");
         }
         std::fs::remove_file(&from)?;
-        std::fs::remove_file(&to)?;
     }
+    let Tally { planted, found, refused, plain } = tally;
+    println!("{} of {} secrets found where nothing is redacted", plain.1, plain.0);
     println!(
-        "{planted} secrets planted in {exports} exports, {found} found, {refused} not finished"
+        "{planted} secrets planted in {exports} exports under {} namings, {found} found, {refused} not finished",
+        namings.len()
     );
     let addresses = bundled(folders, &scratch.path().join("bundled.gz"))?;
     println!("{addresses} addresses found in exports of bundled captures");
+    ensure!(plain.0 == plain.1, "the search does not find what is there");
     ensure!(found + addresses + refused == 0, "secrets were found");
     Ok(())
 }
 
-fn bundled(folders: &[PathBuf], to: &std::path::Path) -> Result<usize> {
+impl Tally {
+    /// Exports a capture and returns what is left in it, a line each.
+    fn export(&mut self, from: &Path, secrets: &[Vec<u8>], scratch: &Path) -> Result<Vec<String>> {
+        self.planted += secrets.len();
+        let to = scratch.join("exported.gz");
+        let exported = match export(from, Destination::File(&to), &redacted()) {
+            Err(ShareError::Leaked(leaks)) => {
+                self.refused += 1;
+                return Ok(vec![format!("not finished, {leaks:?}")]);
+            }
+            exported => exported?,
+        };
+        let mut search = Search::new(secrets)?;
+        search.packed(&to, scratch)?;
+        search.bytes("the Markdown", issue_comment(&exported).as_bytes());
+        let session = Session::open(&to)?;
+        let report = run_report(session.load(View::WHOLE)?, &session)?;
+        search.bytes("the report in Markdown", markdown(&report).as_bytes());
+        let page = html_page(&report, PageContent::Report).alone();
+        search.bytes("the page", page.as_bytes());
+        std::fs::remove_file(&to)?;
+        let found = search.into_found();
+        self.found += found.len();
+        Ok(found.into_iter().map(|(place, secret)| format!("{secret} in {place}")).collect())
+    }
+
+    /// Exports a capture as it is, where the search has to find every secret.
+    fn search_plain(&mut self, from: &Path, secrets: &[Vec<u8>], scratch: &Path) -> Result<()> {
+        let to = scratch.join("plain.gz");
+        let options = ExportOptions { redaction: Redaction::Off, ..redacted() };
+        export(from, Destination::File(&to), &options)?;
+        for secret in secrets {
+            let mut search = Search::new(std::slice::from_ref(secret))?;
+            search.packed(&to, scratch)?;
+            self.plain.0 += 1;
+            let is_found = !search.into_found().is_empty();
+            self.plain.1 += usize::from(is_found);
+            if !is_found {
+                println!("{} is not found", String::from_utf8_lossy(secret));
+            }
+        }
+        std::fs::remove_file(&to)?;
+        Ok(())
+    }
+}
+
+fn bundled(folders: &[PathBuf], to: &Path) -> Result<usize> {
     let mut found = 0;
     for from in captures_in(folders)? {
         export(&from, Destination::File(to), &redacted())?;

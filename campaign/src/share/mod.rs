@@ -5,8 +5,10 @@ pub mod export_size;
 pub mod hostile_export;
 pub mod leaks;
 mod planted;
+mod renamed;
 pub mod same_bytes;
 pub mod same_verdict;
+mod search;
 
 use std::path::{Path, PathBuf};
 

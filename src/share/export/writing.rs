@@ -98,7 +98,7 @@ impl Source<'_> {
         compact: &Path,
     ) -> Result<Verdict, ShareError> {
         let loose = scratch.join(format!("loose-{}.capture", left_out.len()));
-        let walk = self.mapping.map(|mapping| Walk::new(content(mapping)));
+        let walk = self.mapping.map(|mapping| Walk::through(content(mapping), self.reader));
         let events = self.options.events;
         let mut rewrite =
             Rewriting { walk, selection: Selection::new(detail), events, altered: None };

@@ -32,6 +32,21 @@ fn names_keep_their_kind_and_hosts_are_one_word() {
 }
 
 #[test]
+fn a_message_calls_a_host_as_its_address_does() {
+    // Every word of the name is one of messages too.
+    let address = "basic-tikv-1.basic-tikv-peer.backup.svc:20160";
+    let mut originals = Originals::default();
+    originals.text(address, Class::Host);
+    let mapping = originals.mapping(&key(1));
+    let written = content(&mapping).text(address, Class::Host);
+    assert!(written.starts_with("tikv-") && written.ends_with(".svc:20160"), "{written}");
+    assert_eq!(
+        mapping.known(&format!("dial {address} refused")),
+        format!("dial {written} refused")
+    );
+}
+
+#[test]
 fn the_namespace_behind_a_pod_is_collected_and_replaced() {
     let mut originals = Originals::default();
     originals.text("shop-tikv-0", Class::Host);
@@ -74,6 +89,7 @@ fn identifiers_are_the_same_in_both_notations_and_come_back() {
     let hexadecimal = format!("{decimal:x}");
     assert!(hexadecimal.bytes().all(|byte| byte.is_ascii_digit()) && decimal < 1_000_000);
     assert_eq!(mapping.known("1628dba6517fd499"), hexadecimal);
+    assert_eq!(mapping.counts(), &[("id".to_owned(), 1)].into(), "it counts once");
     assert_eq!(mapping.known("1596767575281226905"), decimal.to_string());
     let back = mapping.reverse(&format!("cluster {decimal}, or {hexadecimal}"));
     assert_eq!(

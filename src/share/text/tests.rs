@@ -47,6 +47,8 @@ fn names_keep_their_form() {
         ("/path-483920/pd/x", "/path-483920/</path-483920/pd:Path>/</path-483920/pd/x:Path>"),
         ("/pd/api/v1/stores", "/pd/api/v1/stores"),
         ("https://bob@db17x:1", "https://<bob:User>@<db17x:Name>:1"),
+        ("02:42:ac:11:00:02", "<02:42:ac:11:00:02:Address>"),
+        ("16:31:02", "16:31:02"),
         ("10.229806477s", "10.229806477s"),
         ("v8.5.8", "v8.5.8"),
         ("4.167999999999999e-05", "4.167999999999999e-05"),
@@ -92,6 +94,7 @@ fn notes_keep_plain_words() {
             "ssh shop-tikv-9 and see /data/acme/raft",
             "ssh <known> and see /</data:Path>/<acme:Path>/</data/acme/raft:Path>",
         ),
+        ("curl http://admin:backup@pd0:1/", "curl http://admin:<backup:User>@pd0:1/"),
         ("注 ✓", "<注:Name> ✓"),
     ] {
         assert_eq!(marked(text, Class::Note), expected);
@@ -159,6 +162,11 @@ fn messages_keep_the_words_of_programs_alone() {
             "open /</var:Path>/</var/lib:Path>/<acme:Path>: no space left on device",
         ),
         ("took 0.00029160000000000004s", "took 0.00029160000000000004s"),
+        ("http://admin:backup@pd0:2379/", "http://admin:<backup:User>@pd0:2379/"),
+        ("root:backup@tcp(pd0:4000)/test", "root:<backup:User>@tcp(pd0:4000)/</test:Path>"),
+        ("image tikv:v8.5.8@sha256", "image tikv:v8.5.8@sha256"),
+        ("user=root&password=backup&x=1", "user=root&password=<backup:User>&x=1"),
+        ("curl -u admin:backup -s", "curl -u <admin:Host>:<backup:Host> -s"),
     ] {
         assert_eq!(marked(text, Class::Message), expected);
     }
