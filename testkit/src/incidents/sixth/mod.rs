@@ -56,7 +56,7 @@ pub const INCIDENTS: &[Incident] = &[
         cause: "operators that replace down peers time out, and the peers that they added are never removed",
         modes: &["scheduling_halted", "peers_stuck", "unexplained"],
         place: Place::Scheduling,
-        leads: &["/regions/check/extra-peer", "pd_regions_status", "pd_schedule_operators_count"],
+        leads: &["pd_regions_status", "pd_schedule_operators_count"],
         half: Half::Tuned,
         change: of_pd::orphan_peers_stay,
     },

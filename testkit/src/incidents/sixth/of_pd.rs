@@ -65,9 +65,6 @@ pub fn too_large_regions_stay(run: &mut Run) {
 pub fn orphan_peers_stay(run: &mut Run) {
     kind_of_regions(run, "extra-peer-region-count", 300.0);
     let whole = run.window;
-    run.bodies("/regions/check/extra-peer", whole, |_, body| {
-        *body = json!({ "count": 300, "regions": [] });
-    });
     let pairs = [
         ("__name__", "pd_schedule_operators_count"),
         ("event", "timeout"),
