@@ -21,7 +21,7 @@ pub(super) fn survey(
     let mut surveying = Surveying::over(grid(range, series));
     let mut filter = SurveyFilter::default();
     reader.scan_accepted(|set| filter.accepts(set), range, |run| surveying.take(&run))?;
-    Ok(surveying.surveyor.finish())
+    Ok(surveying.surveyor.finish(&filter))
 }
 
 /// The series that [`diagnosis_series`] returns, the buckets of latencies from their first count on, and what is
@@ -58,7 +58,7 @@ pub(super) fn series_and_survey(
         _ => has_statements,
     };
     series.retain(|one| is_named(&one.labels) || is_used(&one.labels));
-    Ok((series, Some(surveying.surveyor.finish())))
+    Ok((series, Some(surveying.surveyor.finish(&filter))))
 }
 
 fn grid(range: TimeRange, series: &[Series]) -> Grid {

@@ -1,13 +1,14 @@
 //! Something departs strongly and lasts, and no failure mode says why.
 
 mod contradictions;
+mod cores;
 mod memory;
 mod quantities;
 mod states;
 mod threads;
 
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature};
-use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow};
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -19,7 +20,16 @@ pub const MODE: Mode = Mode {
     subsumes: &[],
     never_explains: &[],
     needs: &[],
-    metrics: &[memory::RSS, memory::CACHE, memory::START, threads::THREADS],
+    metrics: &[
+        memory::RSS,
+        memory::CACHE,
+        memory::START,
+        threads::THREADS,
+        cores::CPU,
+        cores::CORES,
+        cores::CORES_OF_PD,
+        LEADERS,
+    ],
     surest: 0.75,
     advice: Advice {
         check: "operator explain of the first finding; the node's log at the onset",
@@ -34,7 +44,8 @@ pub const MODE: Mode = Mode {
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = quantities::claims(observed);
     let others = states::claims(observed).into_iter().chain(memory::claims(observed));
-    let others = others.chain(threads::claims(observed)).chain(contradictions::claims(observed));
+    let others = others.chain(threads::claims(observed)).chain(cores::claims(observed));
+    let others = others.chain(contradictions::claims(observed));
     for other in others {
         let open = observed.open();
         let same = found.iter_mut().find(|one| {

@@ -70,6 +70,7 @@ impl From<Reading> for PlotHow {
             Reading::Level => Self::Gauge,
             Reading::Rate => Self::Rate,
             Reading::Mean => Self::Mean,
+            Reading::Unsuccessful => Self::Rate,
             Reading::Slow => Self::Slow,
             Reading::SlowShare => Self::SlowShare,
         }

@@ -9,7 +9,7 @@ use super::sign::{Sign, is_asked, is_failing, is_job, is_never, is_of_settings, 
 use super::standing_out::StandingOut;
 use super::tail::is_of_seconds;
 use crate::diagnose::observations::departures::median;
-use crate::diagnose::observations::tracks::Track;
+use crate::diagnose::observations::tracks::{Point, Track};
 
 /// The fewest values: six minutes at a step of 30 s.
 pub(super) const LEAST: usize = 12;
@@ -28,6 +28,10 @@ const DEBT: f64 = 192.0 * 1024.0 * 1024.0 * 1024.0;
 const FAILS: f64 = 1.0;
 /// What part of all attempts must fail, where those are counted by the same metric.
 const FAILING_PART: f64 = 0.1;
+/// What part of all attempts is most of them, where a metric counts an attempt and its outcome, and its beginning too;
+/// and how many failures a second are then no accident: as many as where none was before.
+const MOST_ATTEMPTS: f64 = 0.25;
+const MOST_FAIL: f64 = 0.05;
 /// What part of all that a node serves must fail, where that is counted: the more clients there are, the more of them go
 /// away or time out.
 const FAILING_OF_SERVED: f64 = 0.01;
@@ -56,8 +60,13 @@ pub fn limit_of(quantity: &Quantity, sign: Sign, beside: &[Quantity]) -> Option<
         (Reading::Level, Sign::Waiting) => most_waiting(metric),
         (Reading::Rate, Sign::Failing) if is_of_events(metric) && !is_soft(quantity) => {
             let least = FAILS.max(FAILING_OF_SERVED * served(beside));
-            fails_often(quantity, beside).then_some(least)
+            match part_that_fails(quantity, beside) {
+                Some(part) if part >= MOST_ATTEMPTS => Some(MOST_FAIL),
+                Some(part) if part < FAILING_PART => None,
+                _ => Some(least),
+            }
         }
+        (Reading::Unsuccessful, _) => Some(MOST_FAIL),
         (Reading::Mean, Sign::Slow) if is_of_seconds(metric) && !takes_long => Some(SLOW_S),
         (Reading::SlowShare, Sign::Slow) if is_often_slow(quantity, beside) => Some(SLOW_PART),
         _ => None,
@@ -92,14 +101,14 @@ fn is_mixed(quantity: &Quantity, beside: &[Quantity]) -> bool {
     quantity.label.is_none() && quantity.reading != Reading::Level && beside.iter().any(is_kind)
 }
 
-/// Whether failures are a good part of what was tried, where the same metric counts what was.
-fn fails_often(quantity: &Quantity, beside: &[Quantity]) -> bool {
+/// What part of all attempts failures are, where the same metric counts those; `None` where it counts failures alone.
+fn part_that_fails(quantity: &Quantity, beside: &[Quantity]) -> Option<f64> {
     let is_all = |one: &&Quantity| {
         one.label.is_none() && one.metric == quantity.metric && one.reading == quantity.reading
     };
-    let tried = beside.iter().find(is_all).filter(|_| !is_failing(&quantity.metric));
-    let tried = tried.and_then(typical).unwrap_or(0.0);
-    typical(quantity).is_some_and(|failed| failed >= FAILING_PART * tried)
+    let named = quantity.label.is_none() || is_failing(&quantity.metric);
+    let tried = beside.iter().find(is_all).filter(|_| !named).and_then(typical)?;
+    Some(typical(quantity)? / tried)
 }
 
 /// How many requests a second a node serves; none where they are not counted.
@@ -126,6 +135,14 @@ fn is_often_slow(share: &Quantity, beside: &[Quantity]) -> bool {
 pub fn beyond(track: &Track, limit: f64) -> Option<StandingOut> {
     let one = throughout(track, limit, limit)?;
     Some(StandingOut { times: SERIOUS * one.typical / limit, ..one })
+}
+
+/// The track of an age as one stretch, where it is at or below the negative of `limit` from first to last: what it is the
+/// age of lies so far in the future, where nothing has been.
+pub fn ahead(track: &Track, limit: f64) -> Option<StandingOut> {
+    let negated = track.0.iter().map(|point| Point { value: -point.value, ..*point });
+    let one = beyond(&Track(negated.collect()), limit)?;
+    Some(StandingOut { baseline: -limit, typical: -one.typical, peak: -one.peak, ..one })
 }
 
 /// The track as one stretch, where it is at or above `limit` from first to last, but for one value in [`ODD`]. It stands
@@ -178,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn an_age_far_below_zero_is_of_the_future() {
+        let track = Track::every(30_000, [-3_600.0; 12]);
+        let found = ahead(&track, OLD_S).expect("it is ahead");
+        assert_eq!((found.typical, found.times), (-3_600.0, 20.0));
+        assert_eq!(ahead(&Track::every(30_000, [-1_000.0; 12]), OLD_S), None);
+        assert_eq!(ahead(&Track::every(30_000, [3_600.0; 12]), OLD_S), None);
+    }
+
+    #[test]
     fn limits_follow_from_units_and_from_what_is_counted() {
         let of = |metric, reading, sign| {
             limit_of(&quantity(metric, reading, None, &[5.0; 12]), sign, &[])
@@ -206,6 +232,7 @@ mod tests {
         };
         assert_eq!(limit(100.0), None);
         assert_eq!(limit(10.0), Some(FAILS));
+        assert_eq!(limit(8.0), Some(MOST_FAIL), "most of what was tried");
         // Of all that a store serves it is little.
         let fails = quantity("tikv_grpc_msg_fail_total", Reading::Rate, None, &[5.0; 12]);
         let serves = |rate: f64| quantity(SERVED[0], Reading::Rate, None, &[rate; 12]);

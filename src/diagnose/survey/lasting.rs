@@ -1,7 +1,8 @@
 //! What is unusual from the first sample to the last, beside peers or beside a limit.
 
-use super::beyond::{beyond, limit_of};
-use super::from_start::from_start;
+use super::beyond::{ahead, beyond, limit_of};
+use super::clock::{Clock, clock};
+use super::from_start::{BESIDE, from_start};
 use super::growing::growing;
 use super::quantity::Reading;
 use super::sign::{Sign, may_be_counter};
@@ -14,6 +15,12 @@ use crate::model::Component;
 
 /// How many peers a node must have to be told from them by its values alone.
 const PEERS: usize = 2;
+
+/// From how many things on that one store keeps they count, and how many times as many as any other keeps. Of the
+/// counts that reach a hundred in the bundled runs (entries of logs, estimated keys), the store with most has at most
+/// three times as many as the next.
+const KEPT: f64 = 200.0;
+const KEPT_BESIDE: f64 = 20.0;
 
 impl Group<'_> {
     /// What is so from the beginning of what waits, fails or takes long.
@@ -35,6 +42,11 @@ impl Group<'_> {
     /// Where it is high from first to last: at one store, and at no other. One member of PD leads and does all
     /// the work.
     pub(super) fn high(&self, floor: Floor) -> Vec<Unusual> {
+        self.far_above(floor, BESIDE)
+    }
+
+    /// Where it is at least so many times the greatest value of any peer.
+    fn far_above(&self, floor: Floor, beside: f64) -> Vec<Unusual> {
         if self.component == Component::Pd || self.targets.len() <= PEERS {
             return Vec::new();
         }
@@ -44,8 +56,8 @@ impl Group<'_> {
         by_value.sort_by(|a, b| b.0.total_cmp(&a.0));
         let Some(&(_, place)) = by_value.first() else { return Vec::new() };
         let of_peers = by_value.get(1).map_or(0.0, |(value, _)| *value);
-        let found = from_start(&self.targets[place].track, of_peers, floor.usual);
-        let found = found.filter(|_| !self.stands_still(place));
+        let found = from_start(&self.targets[place].track, of_peers, floor.usual, beside);
+        let found = found.filter(|_| self.sign == Sign::Kept || !self.stands_still(place));
         let mut standing = vec![Vec::new(); self.targets.len()];
         standing[place].extend(found);
         self.each(Course::High, &standing, |place, stretch| {
@@ -54,11 +66,20 @@ impl Group<'_> {
         })
     }
 
+    /// Where one store keeps far more of something than any other.
+    pub(super) fn kept(&self) -> Vec<Unusual> {
+        self.far_above(Floor::of(KEPT), KEPT_BESIDE)
+    }
+
     /// Where it is past its limit from first to last.
     pub(super) fn beyond(&self) -> Vec<Unusual> {
         self.together_from_the_beginning(Course::High, |place| {
             let one = &self.targets[place];
-            let found = beyond(&one.track, limit_of(one.quantity, self.sign, one.beside)?);
+            let limit = limit_of(one.quantity, self.sign, one.beside)?;
+            let found = beyond(&one.track, limit).or_else(|| {
+                let is_age = clock(one.quantity) == Some(Clock::Age);
+                is_age.then(|| ahead(&one.track, limit)).flatten()
+            });
             found.filter(|_| !self.stands_still(place))
         })
     }

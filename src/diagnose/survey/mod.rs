@@ -4,6 +4,7 @@
 //! knows of is seen when it departs. What departs is decided in `standing_out`, and what that means for
 //! the verdict in `failure_modes/unexplained.rs`.
 
+mod attempts;
 mod beyond;
 mod clock;
 mod falling;
@@ -59,7 +60,7 @@ impl Survey {
             let number = surveyor.announce(&one.labels);
             surveyor.add(number, one.samples.iter().copied());
         }
-        surveyor.finish()
+        surveyor.finish(&filter)
     }
 
     /// The same as of `until`: steps that end later are not known, nor those that overlap `hidden`.

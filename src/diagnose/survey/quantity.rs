@@ -12,6 +12,8 @@ pub enum Reading {
     Rate,
     /// The increase of a histogram's sum divided by that of its count.
     Mean,
+    /// The attempts that did not succeed, per second, where many did not.
+    Unsuccessful,
     /// The observations of a histogram that took longer than a second, per second.
     Slow,
     /// The share of all observations of a step that took longer than a second, 0 to 1.
@@ -50,7 +52,7 @@ impl Quantity {
     /// The unit of its values, as far as its name and its reading say it.
     pub fn unit(&self) -> &'static str {
         match self.reading {
-            Reading::Rate | Reading::Slow => "1/s",
+            Reading::Rate | Reading::Unsuccessful | Reading::Slow => "1/s",
             Reading::SlowShare => "",
             _ if self.is_in_seconds() => "seconds",
             _ => "",
@@ -73,6 +75,10 @@ impl Quantity {
             Reading::Rate => format!("sum(rate({metric}{of}{range}))"),
             Reading::Mean => {
                 format!("sum(rate({metric}_sum{of}{range})) / sum(rate({metric}_count{of}{range}))")
+            }
+            Reading::Unsuccessful => {
+                let succeeded = of.replacen("\"all\"", "\"success\"", 1);
+                format!("sum(rate({metric}{of}{range})) - sum(rate({metric}{succeeded}{range}))")
             }
             Reading::Slow => self.slow_expression(&of, &range),
             Reading::SlowShare => {

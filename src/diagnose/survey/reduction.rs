@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Survey;
+use super::attempts::unsuccessful;
 use super::grid::Grid;
 use super::histograms::{Histograms, means, slow};
 use super::quantity::{Quantity, SurveyedTarget};
-use super::sign::{is_asked, sign_of};
-use super::sums::{Key, Steps, Sums, rates};
+use super::sign::{SurveyFilter, is_asked, sign_of};
+use super::sums::{Counts, Key, Steps, Sums, rates};
 use super::tail::{BOUND, BUCKET};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
 use crate::nodes::target_identity;
@@ -113,11 +114,12 @@ impl Surveyor {
         }
     }
 
-    /// All that was surveyed.
-    pub fn finish(self) -> Survey {
+    /// All that was surveyed, of the series that `filter` accepted.
+    pub fn finish(self, filter: &SurveyFilter) -> Survey {
         let grid = self.grid;
         let targets = self.targets.into_iter();
-        let mut targets: Vec<SurveyedTarget> = targets.map(|one| one.finish(grid)).collect();
+        let mut targets: Vec<SurveyedTarget> =
+            targets.map(|one| one.finish(grid, filter)).collect();
         targets.sort_by(|a, b| a.example.cmp(&b.example));
         Survey { grid, targets: Arc::new(targets), ..Survey::default() }
     }
@@ -250,7 +252,7 @@ impl TargetSums {
         Some(self.sums.len() - 1)
     }
 
-    fn finish(self, grid: Grid) -> SurveyedTarget {
+    fn finish(self, grid: Grid, filter: &SurveyFilter) -> SurveyedTarget {
         let mut counting: HashMap<(&str, &str), usize> = HashMap::new();
         for ((metric, label), place) in &self.by_key {
             if let Some((name, _)) = label.as_ref().filter(|_| self.sums[*place].steps.is_some()) {
@@ -274,7 +276,11 @@ impl TargetSums {
         let mut quantities: Vec<Quantity> = kept
             .iter()
             .flat_map(|((metric, label), sums)| {
-                let readings = sums.values(metric, &self.covered_ms, grid).into_iter();
+                let counts = match filter.counts_things(metric) {
+                    true => Counts::Things,
+                    false => Counts::ByName,
+                };
+                let readings = sums.values(metric, counts, (&self.covered_ms, grid)).into_iter();
                 readings.map(|(reading, values)| Quantity {
                     metric: metric.clone(),
                     reading,
@@ -285,11 +291,13 @@ impl TargetSums {
             })
             .collect();
         quantities.extend(means(&kept));
+        let by_increase = |increase: &[f64]| rates(increase, &self.covered_ms, grid);
+        quantities.extend(unsuccessful(&kept, &by_increase));
         let histograms = Histograms {
             sums: &kept,
             bounds: &self.bounds,
             asked: &self.asked,
-            rates: &|increase| rates(increase, &self.covered_ms, grid),
+            rates: &by_increase,
         };
         quantities.extend(slow(&histograms));
         let is_alone = |one: &Quantity| {
@@ -366,6 +374,41 @@ mod tests {
         let labels = survey.targets[0].quantities.iter().filter_map(|one| one.label.clone());
         let labels: Vec<String> = labels.map(|(_, value)| value).collect();
         assert_eq!(labels, ["x", "y"]);
+    }
+
+    #[test]
+    fn attempts_that_do_not_succeed_are_counted_where_they_are_many() {
+        let of = |status| {
+            let metric = "tikv_raftstore_snapshot_total";
+            [("__name__", metric), ("instance", "a"), ("type", "generate"), ("status", status)]
+        };
+        let unsuccessful = |all: f64, succeeded: f64| {
+            let survey = surveyed(&[
+                series(&of("all"), |step| all * step as f64),
+                series(&of("success"), |step| succeeded * step as f64),
+            ]);
+            values(&survey, "tikv_raftstore_snapshot_total", Reading::Unsuccessful)
+        };
+        let all = |values: &[f64], rate: f64| {
+            !values.is_empty() && values.iter().all(|value| (value - rate).abs() < 1e-9)
+        };
+        assert!(all(&unsuccessful(30.0, 15.0), 1.0));
+        assert!(all(&unsuccessful(30.0, 0.0), 2.0), "none ever succeeded");
+        assert!(all(&unsuccessful(30.0, 25.0), 0.0), "most succeed");
+    }
+
+    #[test]
+    fn a_count_of_things_is_a_level_and_one_of_observations_is_none() {
+        let files = [("__name__", "raft_engine_log_file_count"), ("instance", "a")];
+        let sizes = |part| [("__name__", part), ("instance", "a")];
+        let survey = surveyed(&[
+            series(&files, |_| 4_000.0),
+            series(&sizes("tikv_snapshot_size_count"), |_| 4_000.0),
+            series(&sizes("tikv_snapshot_size_sum"), |_| 4e9),
+        ]);
+        let levels = values(&survey, files[0].1, Reading::Level);
+        assert!(!levels.is_empty() && levels.iter().all(|level| *level == 4_000.0), "{levels:?}");
+        assert_eq!(values(&survey, "tikv_snapshot_size_count", Reading::Level), [0.0; 0]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::attempts::is_outcome;
 use super::clock::{clock, clock_of};
 use super::quantity::{Quantity, Reading};
 use super::quota::is_of_quota;
@@ -33,6 +34,8 @@ pub enum Sign {
     Progress,
     /// What is used of a quota, or the quota.
     Quota,
+    /// How many things there are: files, entries, snapshots.
+    Kept,
 }
 
 /// PD takes the time of a heartbeat by the store's clock, in whole seconds, and its own.
@@ -61,6 +64,8 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
         Reading::Mean if has_word(metric, TIME) => Some(Sign::Slow),
         Reading::Level if is_held(metric) => Some(Sign::Held),
         Reading::Level if clock(quantity).is_some() => Some(Sign::Progress),
+        Reading::Level if is_kept(metric) && !is_of_settings(quantity) => Some(Sign::Kept),
+        Reading::Unsuccessful => Some(Sign::Failing),
         Reading::Slow if !is_job(metric) => Some(Sign::Failing),
         Reading::SlowShare if !is_job(metric) => Some(Sign::Slow),
         _ => None,
@@ -163,9 +168,9 @@ fn named(metric: &str) -> Named {
         return Named::NoSign;
     }
     let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
-    let is_kept = is_held(metric) || is_of_quota(metric) || clock_of(metric).is_some();
+    let is_now = is_held(metric) || is_of_quota(metric) || clock_of(metric).is_some();
     let is_named = is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME);
-    match is_kept || is_named {
+    match is_now || is_named || is_kept(metric) {
         true => Named::Sign,
         false => Named::ByLabels,
     }
@@ -188,6 +193,15 @@ pub fn is_now(metric: &str) -> bool {
 fn is_held(metric: &str) -> bool {
     !metric.ends_with("_total") && has_word(metric, HELD)
 }
+
+/// Whether a metric says how many things of a kind a store has, as far as its name says so.
+pub fn is_kept(metric: &str) -> bool {
+    let of_store = OF_STORE.iter().any(|prefix| metric.starts_with(prefix));
+    of_store && !metric.ends_with("_total") && has_word(metric, &["count", "num"])
+}
+
+/// How names of metrics begin of which a store and the engine of its logs are the source.
+const OF_STORE: [&str; 2] = ["tikv_", "raft_engine_"];
 
 /// Whether a word stands in a text that makes what it names a sign of trouble.
 fn is_sign(text: &str) -> bool {
@@ -224,12 +238,24 @@ impl SurveyFilter {
             Named::Sign => true,
             Named::NoSign => false,
             Named::ByLabels => {
-                let own =
+                let mut own =
                     series.iter().filter(|(name, _)| *name != "__name__" && !TARGET.contains(name));
-                let mut values = own.map(|(_, value)| value);
-                values.any(|value| remembered(&mut self.values, value, is_sign))
+                own.any(|(name, value)| {
+                    is_outcome(name, value) || remembered(&mut self.values, value, is_sign)
+                })
             }
         }
+    }
+}
+
+impl SurveyFilter {
+    /// Whether a metric counts things, and not events by its name, of the metrics that were asked for so far: what ends
+    /// with `_count` counts the observations of a histogram where there is a sum of them.
+    pub fn counts_things(&self, metric: &str) -> bool {
+        let histogram = metric.strip_suffix("_count");
+        is_kept(metric)
+            && !is_sign(metric)
+            && histogram.is_some_and(|name| !self.metrics.contains_key(&format!("{name}_sum")))
     }
 }
 
@@ -323,8 +349,27 @@ mod tests {
         let checkpoint = "tikv_log_backup_store_checkpoint_ts";
         assert_eq!(sign(checkpoint, Reading::Level, None), Some(Sign::Progress));
         assert_eq!(sign("tikv_concurrency_manager_max_ts", Reading::Level, None), None);
+        let files = "raft_engine_log_file_count";
+        assert_eq!(sign(files, Reading::Level, None), Some(Sign::Kept));
+        assert_eq!(sign(files, Reading::Rate, None), None);
+        assert_eq!(sign("tikv_engine_flow_bytes", Reading::Level, None), None);
+        assert_eq!(sign("pd_scheduler_hot_peers_count", Reading::Level, None), None);
         let lost = Some(("type", "store_disconnected_count"));
         assert_eq!(sign("pd_cluster_status", Reading::Level, lost), Some(Sign::Waiting));
+    }
+
+    #[test]
+    fn what_ends_with_count_counts_things_where_it_is_of_no_histogram() {
+        let mut filter = SurveyFilter::default();
+        for metric in
+            ["raft_engine_log_file_count", "tikv_snapshot_size_count", "tikv_snapshot_size_sum"]
+        {
+            filter.accepts(&Labels::from_pairs(&[("__name__", metric)]));
+        }
+        assert!(filter.counts_things("raft_engine_log_file_count"));
+        assert!(!filter.counts_things("tikv_snapshot_size_count"));
+        assert!(!filter.counts_things("tikv_apply_error_count"), "failures are events");
+        assert!(!filter.counts_things("tikv_engine_num_snapshots"), "no name of events");
     }
 
     #[test]
@@ -338,6 +383,8 @@ mod tests {
         assert!(bucket("raft_engine_write_duration_seconds_bucket"));
         assert!(!bucket("tikv_engine_compaction_duration_seconds_bucket"), "it is a job");
         assert!(!bucket("go_gc_pauses_seconds_bucket"));
+        assert!(surveyed(&[("__name__", "tikv_storage_total"), ("status", "success")]));
+        assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("type", "success")]));
         assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("instance", "error-1:20180")]));
         assert!(!surveyed(&[("__name__", "pd_scheduler_hot_region"), ("type", "src-failed")]));
         assert!(surveyed(&[("__name__", "pd_scheduler_region_heartbeat"), ("status", "ok")]));

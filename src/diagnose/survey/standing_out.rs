@@ -150,10 +150,10 @@ pub fn floor_of(quantity: &Quantity, sign: Sign) -> Floor {
     let metric = quantity.metric.as_str();
     Floor::of(match (quantity.reading, sign) {
         (Reading::Level, _) if is_never(quantity) => 0.5,
-        (Reading::Rate | Reading::Slow, Sign::Failing) => {
+        (Reading::Rate | Reading::Unsuccessful | Reading::Slow, Sign::Failing) => {
             return Floor { usual: 0.5, first: 0.05 };
         }
-        (Reading::Rate | Reading::Slow | Reading::SlowShare, _) => 0.5,
+        (Reading::Rate | Reading::Unsuccessful | Reading::Slow | Reading::SlowShare, _) => 0.5,
         (Reading::Level, Sign::Held) => 1_000.0,
         (Reading::Level, _) if metric.contains("milli") => 30_000.0,
         (Reading::Level, _) if metric.contains("second") => 30.0,

@@ -32,6 +32,15 @@ pub(super) struct Steps {
     pub seen: Vec<bool>,
 }
 
+/// What a metric counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// What its name says.
+    ByName,
+    /// Things, whatever its name ends with.
+    Things,
+}
+
 /// Endings of the names of counters, as Prometheus's conventions have them.
 const COUNTERS: [&str; 2] = ["_total", "_count"];
 
@@ -59,11 +68,17 @@ impl Sums {
     /// The values of the quantity, read as what its name and its course say it is: as a rate, as a level,
     /// or, where a level cannot be told from a counter, as both. None for the sum of a histogram, which is
     /// read as a mean. No values where every sample was zero.
-    pub fn values(&self, metric: &str, covered_ms: &[i64], grid: Grid) -> Vec<(Reading, Vec<f64>)> {
+    pub fn values(
+        &self,
+        metric: &str,
+        counts: Counts,
+        (covered_ms, grid): (&[i64], Grid),
+    ) -> Vec<(Reading, Vec<f64>)> {
         if metric.ends_with("_sum") || metric.ends_with(BUCKET) {
             return Vec::new();
         }
-        let is_counter = COUNTERS.iter().any(|ending| metric.ends_with(ending));
+        let is_counter =
+            counts == Counts::ByName && COUNTERS.iter().any(|ending| metric.ends_with(ending));
         let only_rises = self.falls == 0 && self.rises > 0;
         let increase = self.steps.as_ref().map_or(&[][..], |steps| &steps.increase);
         let rested = increase.iter().take(AT_REST).all(|by| *by == 0.0);

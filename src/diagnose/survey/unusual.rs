@@ -11,7 +11,7 @@ use super::growing::growing;
 use super::quantity::{Quantity, Reading};
 use super::quota::{Limit, limit_of, share_expression, used_up};
 use super::sign::{Sign, sign_of};
-use super::standing_out::{StandingOut, floor_of, standing_out};
+use super::standing_out::{Floor, StandingOut, floor_of, standing_out};
 use super::waits::wait_expression;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Track;
@@ -78,6 +78,11 @@ const GO_ON: f64 = 0.5;
 /// Up to which share of its default limit a quota may be used whose limit was not recorded: a program lets it be
 /// exceeded a little.
 const OVER_DEFAULT: f64 = 1.05;
+/// How many times as many calls as any member of PD was ever asked for are no matter of what clients do: they ask the
+/// stores for more, too.
+const FLOOD: f64 = 20.0;
+/// How many calls a second more stand out; a flood are four times as many, where there were none before.
+const MORE_CALLS: f64 = 100.0;
 /// How far apart the onsets of the same trouble at several nodes may be, in steps.
 const TOGETHER: i64 = 4;
 
@@ -142,7 +147,12 @@ impl Group<'_> {
             clock(one.quantity).and_then(|clock| standing_still(&one.track, clock))
         };
         match self.sign {
-            Sign::Serving => self.falls(),
+            Sign::Serving => {
+                let mut found = self.falls();
+                found.extend(self.floods());
+                found
+            }
+            Sign::Kept => self.kept(),
             // A share of few observations is what chance makes of it.
             Sign::Slow if first.quantity.reading == Reading::SlowShare => self.beyond(),
             Sign::Quota => self.rises(Course::Full, |one| self.full(one)),
@@ -225,6 +235,26 @@ impl Group<'_> {
                 }),
                 _ => (together.first() == Some(&place)).then_some((together, scope, None)),
             }
+        })
+    }
+
+    /// Where PD is asked for very much more than before, as no other member was either: whoever begins to lead takes
+    /// over what the former leader was asked for. What stores are asked for is the clients' affair.
+    fn floods(&self) -> Vec<Unusual> {
+        if self.component != Component::Pd {
+            return Vec::new();
+        }
+        let most_before = |at: Timestamp| {
+            let tracks = self.targets.iter().map(|one| &one.track);
+            let before = tracks.flat_map(|track| track.within(TimeRange::new(Timestamp::MIN, at)));
+            before.map(|point| point.value).fold(0.0, f64::max)
+        };
+        self.rises(Course::Rises, |one| {
+            let mut stretches = standing_out(&one.track, Floor::of(MORE_CALLS));
+            stretches.retain(|stretch| {
+                stretch.times >= FLOOD && stretch.typical >= FLOOD * most_before(stretch.onset)
+            });
+            stretches
         })
     }
 
@@ -314,4 +344,80 @@ fn range_of(stretch: &StandingOut) -> TimeRange {
 fn typical_in(track: &Track, range: TimeRange) -> Option<f64> {
     let after = TimeRange::new(range.start.saturating_add_millis(1), range.end);
     median(track.within(after).iter().map(|point| point.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is unusual of one metric whose values at each target these are, at a step of 30 s.
+    fn unusual_of(
+        (metric, reading): (&str, Reading),
+        component: Component,
+        values: &[Vec<f64>],
+    ) -> Vec<(Course, Vec<String>)> {
+        let quantity = |values: &Vec<f64>| Quantity {
+            metric: metric.to_owned(),
+            reading,
+            label: None,
+            bound: String::new(),
+            values: values.clone(),
+        };
+        let quantities: Vec<Quantity> = values.iter().map(quantity).collect();
+        let names: Vec<String> = (0..values.len()).map(|place| format!("node {place}")).collect();
+        let target = |(quantity, name): (&'_ Quantity, &'_ String)| {
+            (name.clone(), quantity.clone(), Track::every(30_000, quantity.values.clone()))
+        };
+        let known: Vec<(String, Quantity, Track)> =
+            quantities.iter().zip(&names).map(target).collect();
+        let targets: Vec<AtTarget<'_>> = known
+            .iter()
+            .map(|(instance, quantity, track)| AtTarget {
+                instance,
+                quantity,
+                track: track.clone(),
+                beside: &[],
+            })
+            .collect();
+        let sign = sign_of(&quantities[0]).expect("it is a sign");
+        let survey = Survey::default();
+        let group = Group { targets: &targets, component, sign, survey: &survey };
+        group.unusual().into_iter().map(|one| (one.course, one.instances)).collect()
+    }
+
+    fn course(parts: &[(f64, usize)]) -> Vec<f64> {
+        parts.iter().flat_map(|(value, steps)| vec![*value; *steps]).collect()
+    }
+
+    #[test]
+    fn pd_is_flooded_where_no_member_was_asked_for_nearly_as_much() {
+        let calls = ("grpc_server_handled_total", Reading::Rate);
+        let flooded = |before: f64, elsewhere: f64, after: f64| {
+            let own = course(&[(before, 16), (after, 32)]);
+            unusual_of(calls, Component::Pd, &[own, course(&[(elsewhere, 16), (0.0, 32)])])
+        };
+        let floods = |found: Vec<(Course, Vec<String>)>| {
+            found.iter().any(|(course, at)| *course == Course::Rises && at == &["node 0"])
+        };
+        assert!(floods(flooded(30.0, 5.0, 2_000.0)));
+        assert!(floods(flooded(0.0, 0.0, 420.0)));
+        assert!(!floods(flooded(0.0, 0.0, 350.0)), "less than 400 a second");
+        assert!(!floods(flooded(30.0, 5.0, 500.0)), "less than 20 times");
+        assert!(!floods(flooded(0.0, 1_000.0, 2_000.0)), "it takes over from another member");
+        let own = course(&[(30.0, 16), (2_000.0, 32)]);
+        let of_stores = unusual_of(calls, Component::Tikv, &[own, vec![30.0; 48]]);
+        assert_eq!(of_stores, [], "clients may ask a store for anything");
+    }
+
+    #[test]
+    fn a_store_that_keeps_twenty_times_as_much_as_any_other_stands_out() {
+        let kept = |own: f64, other: f64| {
+            let files = ("raft_engine_log_file_count", Reading::Level);
+            let values = [vec![own; 20], vec![other; 20], vec![1.0; 20]];
+            unusual_of(files, Component::Tikv, &values)
+        };
+        assert_eq!(kept(4_000.0, 78.0), [(Course::High, vec!["node 0".to_owned()])]);
+        assert_eq!(kept(1_500.0, 78.0), [], "less than twenty times");
+        assert_eq!(kept(190.0, 2.0), [], "few");
+    }
 }

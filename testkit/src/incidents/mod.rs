@@ -4,13 +4,14 @@
 //! no rule may be fitted to those, so that they show what diagnosis makes of an incident that nobody thought of.
 //! How long things last where a thread does not say is ours: from the eighth minute of 24 on, or from the first
 //! instant. `third` was collected when diagnosis had been fitted to those before, `fourth` when it had been fitted to
-//! the tuned ones of all three, and `fifth` when those of the fourth were seen too.
+//! the tuned ones of all three, `fifth` when those of the fourth were seen too, and `sixth` when those of the fifth were.
 
 mod changes;
 mod fifth;
 mod fourth;
 mod of_pd;
 mod of_stores;
+mod sixth;
 mod third;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,13 +74,14 @@ pub fn all() -> impl Iterator<Item = &'static Incident> {
 }
 
 /// The incidents of each set, in the order in which they were collected.
-pub fn sets() -> [(&'static str, &'static [Incident]); 5] {
+pub fn sets() -> [(&'static str, &'static [Incident]); 6] {
     [
         ("sets before", of_stores::INCIDENTS),
         ("sets before", of_pd::INCIDENTS),
         ("third set", third::INCIDENTS),
         ("fourth set", fourth::INCIDENTS),
         ("fifth set", fifth::INCIDENTS),
+        ("sixth set", sixth::INCIDENTS),
     ]
 }
 

@@ -175,8 +175,8 @@ const FAR_BY: u64 = 100;
 const LOST: u64 = 20;
 
 /// When a store had far fewer leaders than another one with no more regions to lead, and lost leaders all the
-/// while: nobody drains it, and the balancer does not stop it. A store that may lead nothing by a rule has none to
-/// lose.
+/// while, or got none: nobody drains it, and the balancer does not stop it. A store that may lead nothing by a rule has
+/// none.
 fn leaving(observed: &ObservedWindow<'_>) -> Option<Stretch> {
     let open = observed.open();
     let pd = &observed.evidence.pd;
@@ -190,7 +190,7 @@ fn leaving(observed: &ObservedWindow<'_>) -> Option<Stretch> {
         .collect();
     let drained = |store: usize| observed.drains.iter().any(|drain| drain.store == store);
     let is_slow = |history: &StoreHistory| history.slow.iter().any(|(_, score)| *score > 1);
-    let loses = |store: usize, history: &StoreHistory| {
+    let lacks = |store: usize, history: &StoreHistory| {
         let at = |instant: Timestamp| history.counts_at(instant);
         let (Some(first), Some(then), Some(now)) = (at(from), at(middle), at(open)) else {
             return false;
@@ -198,9 +198,11 @@ fn leaving(observed: &ObservedWindow<'_>) -> Option<Stretch> {
         let others = serving.iter().filter(|(index, _)| *index != store);
         let most =
             others.filter_map(|(_, other)| other.counts_at(open)).max_by_key(|one| one.leaders);
-        first.leaders > then.leaders
+        let loses = first.leaders > then.leaders
             && then.leaders > now.leaders
-            && first.leaders >= now.leaders + LOST
+            && first.leaders >= now.leaders + LOST;
+        let stays = now.leaders >= LOST && now.leaders.max(then.leaders) <= first.leaders;
+        (loses || stays)
             && most.is_some_and(|most| {
                 most.leaders >= (FAR * now.leaders).max(now.leaders + FAR_BY)
                     && 2 * now.regions >= most.regions
@@ -208,7 +210,7 @@ fn leaving(observed: &ObservedWindow<'_>) -> Option<Stretch> {
     };
     let found = serving
         .iter()
-        .any(|(store, history)| loses(*store, history) && !drained(*store) && !is_slow(history));
+        .any(|(store, history)| lacks(*store, history) && !drained(*store) && !is_slow(history));
     found.then_some(Stretch { from, end: None }).filter(|one| !observed.disturbed(one.from))
 }
 

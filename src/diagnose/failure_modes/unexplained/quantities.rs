@@ -8,7 +8,7 @@ use crate::diagnose::findings::finding::{
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::load_falls::{clients_fell, leaders_left};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow};
 use crate::diagnose::survey::{Course, Reading, Scope, Sign, Unusual};
 use crate::model::{Component, StoreId, TimeRange, Timestamp};
 
@@ -37,6 +37,7 @@ pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         Course::Falls => stops_by_itself(observed, one),
         Course::Rises => !is_load(observed, one.standing.onset),
         // What was so before the first sample follows from no rise of the load, nor does what stands still.
+        Course::High if one.sign == Sign::Kept => !has_more_regions(observed, one),
         Course::High | Course::Waits => !is_of_former_leader(observed, one),
         // More waits where clients ask for more and more.
         Course::Grows if one.sign == Sign::Waiting => observed.rises.is_empty(),
@@ -83,7 +84,9 @@ pub(super) fn is_load(observed: &ObservedWindow<'_>, at: Timestamp) -> bool {
 /// Whether work stops that neither clients ask for less, nor moved to another store with its leaders.
 fn stops_by_itself(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
     let range = range_of(observed, one);
-    if is_load(observed, range.start) || clients_fell(observed, range).is_some() {
+    let follows =
+        clients_fell(observed, range).is_some() && !goes_on_without_clients(observed, one);
+    if is_load(observed, range.start) || follows {
         return false;
     }
     let stores = stores_of(observed, one);
@@ -91,6 +94,45 @@ fn stops_by_itself(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
         observed.leaving.contains(&store) || leaders_left(observed, store, range.start)
     };
     !stores.into_iter().any(moved)
+}
+
+/// How the names of metrics begin by which stores count what they ask PD for.
+const ASKS_PD: &str = "tikv_pd_request_";
+
+/// Whether stores ask PD for it, which they do by themselves.
+fn is_asked_of_pd(one: &Unusual) -> bool {
+    one.component == Component::Tikv && one.quantity.metric.starts_with(ASKS_PD)
+}
+
+/// Whether work goes on also where clients ask for nothing: what stores ask PD for, and what PD does meanwhile where
+/// stores ask in vain.
+fn goes_on_without_clients(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
+    let in_vain = observed.unusual.iter().any(|other| {
+        is_asked_of_pd(other)
+            && other.course == Course::Falls
+            && range_of(observed, other).overlaps(&range_of(observed, one))
+    });
+    in_vain && (is_asked_of_pd(one) || one.component == Component::Pd)
+}
+
+/// How many times as many regions or leaders as any other store make it no wonder that a store keeps more.
+const MORE_REGIONS: f64 = 2.0;
+
+/// Whether the stores of a quantity have, or lead, so many more regions than any other that they may keep more.
+fn has_more_regions(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
+    let series = &observed.evidence.series;
+    let stores = observed.evidence.nodes.stores.iter().filter_map(|one| one.instance.as_deref());
+    let stores: Vec<&str> = stores.collect();
+    ["region", "leader"].into_iter().any(|kind| {
+        let count = |instance: &str| {
+            let own = series.gauge(LEADERS, instance, |labels| labels.get("type") == Some(kind));
+            own.0.last().map_or(0.0, |point| point.value)
+        };
+        let is_own = |store: &&str| one.instances.iter().any(|own| own == store);
+        let (own, others): (Vec<&str>, Vec<&str>) = stores.iter().copied().partition(is_own);
+        let most = |stores: Vec<&str>| stores.into_iter().map(count).fold(0.0, f64::max);
+        most(own) > MORE_REGIONS * most(others)
+    })
 }
 
 /// What PD's leader counts of the cluster begins so.
@@ -142,7 +184,7 @@ fn is_of_one_store(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
 
 fn is_serious(group: &Group<'_>) -> bool {
     let leads = group.members.iter().any(|one| one.standing.times >= LEADS);
-    let only_stops = group.members.iter().all(|one| one.sign == Sign::Serving);
+    let only_stops = group.members.iter().all(|one| one.course == Course::Falls);
     let stopped: BTreeSet<&str> =
         group.members.iter().map(|one| one.quantity.metric.as_str()).collect();
     let enough = !only_stops
@@ -202,6 +244,13 @@ fn target_of(observed: &ObservedWindow<'_>, one: &Unusual) -> Target {
     if let Some(store) = store_in_label(observed, one).filter(|_| is_of_one_store(observed, one)) {
         return Target::store(&nodes.stores[store]);
     }
+    if is_asked_of_pd(one)
+        && one.course == Course::Falls
+        && one.instances.len() > 1
+        && let Some(name) = observed.evidence.pd.leader_at(one.standing.onset)
+    {
+        return Target::member(name, nodes.member_address(name));
+    }
     match (one.component, one.instances.as_slice()) {
         (Component::Pd, [instance]) => {
             let own = |member: &&crate::nodes::MemberNode| {
@@ -232,7 +281,7 @@ fn text(one: &Unusual) -> String {
         _ => number(value),
     };
     let per_second = match one.quantity.reading {
-        Reading::Rate | Reading::Slow => " a second",
+        Reading::Rate | Reading::Unsuccessful | Reading::Slow => " a second",
         _ => "",
     };
     let elsewhere = match (one.elsewhere, one.scope, one.instances.len()) {
@@ -245,6 +294,7 @@ fn text(one: &Unusual) -> String {
     let name = match one.quantity.reading {
         Reading::SlowShare => format!("the share of {name} above {bound} s"),
         Reading::Slow => format!("the rate of {name} above {bound} s"),
+        Reading::Unsuccessful => format!("the rate of {name} without success"),
         _ => name,
     };
     let does = match one.course {
