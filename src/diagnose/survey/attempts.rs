@@ -33,7 +33,7 @@ pub(super) fn unsuccessful(
     };
     let of_all = |((metric, label), all): (&&Key, &&Sums)| {
         let label = label.as_ref().filter(|(name, value)| name == OUTCOME && value == ALL)?;
-        let succeeded = of(metric, SUCCEEDED)?;
+        let succeeded = of(metric, SUCCEEDED).filter(|succeeded| succeeded.series == all.series)?;
         let all = &all.steps.as_ref()?.increase;
         let succeeded = succeeded.steps.as_ref().map_or(&[][..], |steps| &steps.increase);
         let succeeded = succeeded.iter().copied().chain(std::iter::repeat(0.0));

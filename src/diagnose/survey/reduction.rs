@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Survey;
-use super::attempts::unsuccessful;
+use super::attempts::{is_outcome, unsuccessful};
 use super::grid::Grid;
 use super::histograms::{Histograms, means, slow};
 use super::quantity::{Quantity, SurveyedTarget};
@@ -221,7 +221,8 @@ impl TargetSums {
             let asked = own.iter().filter(|(_, value)| is_asked(value));
             self.asked.extend(asked.map(|(name, _)| (metric.to_owned(), (*name).to_owned())));
         }
-        let identity = own.iter().map(|(name, value)| format!("{name}={value:?},"));
+        let told_apart = own.iter().filter(|(name, value)| !is_outcome(name, value));
+        let identity = told_apart.map(|(name, value)| format!("{name}={value:?},"));
         let identity = xxhash_rust::xxh3::xxh3_64(identity.collect::<String>().as_bytes());
         let own = own.into_iter().map(|(name, value)| Some((name.to_owned(), value.to_owned())));
         let keys: Vec<Key> =
@@ -395,6 +396,21 @@ mod tests {
         assert!(all(&unsuccessful(30.0, 15.0), 1.0));
         assert!(all(&unsuccessful(30.0, 0.0), 2.0), "none ever succeeded");
         assert!(all(&unsuccessful(30.0, 25.0), 0.0), "most succeed");
+    }
+
+    #[test]
+    fn no_attempt_is_without_success_where_successes_of_some_series_were_not_recorded() {
+        let of = |kind, status| {
+            let metric = "tikv_storage_engine_async_request_total";
+            [("__name__", metric), ("instance", "a"), ("type", kind), ("status", status)]
+        };
+        let rising = |labels: &[(&str, &str)]| series(labels, |step| 30.0 * step as f64);
+        let (all, of_writes) =
+            (["snapshot", "write"].map(|kind| of(kind, "all")), of("write", "success"));
+        let recorded = [rising(&all[0]), rising(&all[1]), rising(&of_writes)];
+        let survey = surveyed(&recorded);
+        let metric = "tikv_storage_engine_async_request_total";
+        assert!(values(&survey, metric, Reading::Unsuccessful).is_empty());
     }
 
     #[test]

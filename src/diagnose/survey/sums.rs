@@ -11,7 +11,8 @@ pub(super) type Key = (String, Option<(String, String)>);
 /// Sums over series, for each step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sums {
-    /// Which series they are of: the sum of a hash of each one's labels without the metric and the bound.
+    /// Which series they are of: the sum of a hash of each one's labels without the metric, the bound, and what tells all
+    /// attempts from those that succeeded.
     pub series: u64,
     /// The first step with a sample.
     pub first: Option<usize>,
