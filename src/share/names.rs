@@ -171,9 +171,13 @@ fn host(whole: &str, after: &str, named: Named, words: &mut dyn Words) -> Option
 }
 
 /// Whether a name with dots is of labels that are known as names, and of public ones.
-fn is_known(labels: &[&str], known: &[Option<String>]) -> bool {
-    let passes =
-        |label: &str| is_public_name(label) || is_pseudonym(label) || OF_CLUSTERS.contains(&label);
+fn is_known(labels: &[&str], known: &[Option<String>], words: &mut dyn Words) -> bool {
+    let mut passes = |label: &str| {
+        is_public_name(label)
+            || is_pseudonym(label)
+            || OF_CLUSTERS.contains(&label)
+            || words.listed(label).is_some()
+    };
     known.iter().any(Option::is_some)
         && labels.iter().zip(known).all(|(label, known)| known.is_some() || passes(label))
 }
