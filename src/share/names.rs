@@ -166,7 +166,7 @@ fn host(whole: &str, after: &str, named: Named, words: &mut dyn Words) -> Option
         Named::InMessages => (is_dotted && !is_file || has_port) && !all(is_of_messages),
         Named::Everywhere => is_dotted && !is_file || !all(is_public),
     } || named != Named::WhereKnown && is_pod(whole)
-        || is_dotted && is_known(&labels, &known);
+        || is_dotted && is_known(&labels, &known, words);
     is_whole.then(|| labels_of(whole, &labels, words))
 }
 
