@@ -256,7 +256,7 @@ impl TargetSums {
     fn finish(self, grid: Grid, filter: &SurveyFilter) -> SurveyedTarget {
         let mut counting: HashMap<(&str, &str), usize> = HashMap::new();
         for ((metric, label), place) in &self.by_key {
-            if let Some((name, _)) = label.as_ref().filter(|_| self.sums[*place].steps.is_some()) {
+            if let Some((name, _)) = label.as_ref().filter(|_| self.sums[*place].counted(metric)) {
                 *counting.entry((metric, name)).or_default() += 1;
             }
         }
@@ -440,6 +440,20 @@ mod tests {
         assert!(survey.targets[0].quantities.iter().all(|one| one.label.is_none()));
         let sums = values(&survey, "tikv_pending_tasks", Reading::Level);
         assert!(sums.iter().all(|sum| *sum == names.len() as f64), "{sums:?}");
+    }
+
+    #[test]
+    fn values_of_a_label_that_count_nothing_any_more_leave_room_for_others() {
+        let names: Vec<String> = (0..=MOST_VALUES).map(|number| format!("kind-{number}")).collect();
+        let of = |place: usize| {
+            let kind = names[place].as_str();
+            let labels = [("__name__", "tikv_request_count"), ("instance", "a"), ("type", kind)];
+            series(&labels, move |step| 7.0 + if place == 0 { 0.0 } else { step as f64 })
+        };
+        let all: Vec<Series> = (0..names.len()).map(of).collect();
+        let survey = surveyed(&all);
+        let labels = survey.targets[0].quantities.iter().filter(|one| one.label.is_some());
+        assert!(labels.count() >= MOST_VALUES);
     }
 
     #[test]

@@ -59,6 +59,12 @@ impl Steps {
 }
 
 impl Sums {
+    /// Whether anything counted: a level that is not zero, or a counter that rose.
+    pub fn counted(&self, metric: &str) -> bool {
+        let is_counter = COUNTERS.iter().any(|ending| metric.ends_with(ending));
+        self.steps.is_some() && (!is_counter || self.rises > 0)
+    }
+
     /// Adds to the increase in a step. Where all was zero so far, so is what is added.
     pub fn add(&mut self, step: usize, increase: f64) {
         if let Some(steps) = &mut self.steps {

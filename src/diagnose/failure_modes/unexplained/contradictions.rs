@@ -29,8 +29,8 @@ const SURE: f64 = 0.6;
 
 /// The claims of contradictions that last to the end.
 pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    let of_stores = observed.evidence.nodes.stores.iter().enumerate();
-    let miscounted = of_stores.filter_map(|(index, store)| miscounted(observed, index, store));
+    let stores = observed.evidence.nodes.stores.iter();
+    let miscounted = stores.filter_map(|store| miscounted(observed, store));
     without_leader(observed).into_iter().chain(miscounted).collect()
 }
 
@@ -87,8 +87,8 @@ const COUNTS: [Count; 2] = [
     ("region", "region_count", |counts| counts.regions),
 ];
 
-/// PD counts another number of leaders or peers at a store than the store itself.
-fn miscounted(observed: &ObservedWindow<'_>, index: usize, store: &StoreNode) -> Option<Claim> {
+/// PD counts another number of leaders or peers at a store than the store itself: it decides by what it counts.
+fn miscounted(observed: &ObservedWindow<'_>, store: &StoreNode) -> Option<Claim> {
     let pd = &observed.evidence.pd;
     let history = pd.stores.get(&store.id?).filter(|one| !one.is_removed() && !one.is_tiflash)?;
     let instance = store.instance.as_deref()?;
@@ -106,12 +106,16 @@ fn miscounted(observed: &ObservedWindow<'_>, index: usize, store: &StoreNode) ->
         }
         let since = pd.listings.iter().rev().copied().take_while(|at| differ(at)).last()?;
         let (by_pd, by_store) = (by_pd(last)?, own.last_by(last)?.value);
-        let text = format!("PD counts {by_pd} {kind}s at the store, which has {by_store}");
+        let name = store.name();
+        let text = format!("PD counts {by_pd} {kind}s at {name}, which has {by_store}");
         let read = (format!("PD /stores {listed}"), by_pd.to_string());
         let at = (since, last);
-        let mut claim = claim(observed, at, Target::store(store), text, (&read.0, read.1));
-        claim.stores = vec![index];
-        Some(claim)
+        let mut target = match pd.leader_at(last) {
+            Some(leader) => Target::member(leader, observed.evidence.nodes.member_address(leader)),
+            None => Target::cluster(),
+        };
+        target.concerns = vec![name];
+        Some(claim(observed, at, target, text, (&read.0, read.1)))
     })
 }
 
