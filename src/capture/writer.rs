@@ -300,18 +300,19 @@ impl CaptureWriter {
     /// The same errors as [`commit`](Self::commit).
     pub fn finish(mut self) -> Result<(), CaptureError> {
         self.seal()?;
-        let merged =
-            self.file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;");
-        // What was observed is sealed by then, whoever reads the file.
-        let is_read = merged.as_ref().is_err_and(CaptureError::is_busy);
-        if !is_read {
-            merged?;
-            match self.file.run("VACUUM") {
-                // `VACUUM` writes a copy of all pages. Without room for the copy, or while somebody
-                // reads the file, it stays as it is.
-                Err(error) if error.is_full() || error.is_busy() => {}
-                vacuumed => vacuumed?,
-            }
+        // The copy of `VACUUM` goes through the write-ahead log, which is merged before and after: without one, whoever
+        // is killed between the end of the transaction and the shortening of the file leaves bytes behind the
+        // database's end.
+        match self.file.run("PRAGMA wal_checkpoint(TRUNCATE); VACUUM;") {
+            // `VACUUM` writes a copy of all pages. Without room for the copy, or while somebody reads the file, it
+            // stays as it is.
+            Err(error) if error.is_full() || error.is_busy() => {}
+            vacuumed => vacuumed?,
+        }
+        match self.file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;") {
+            // What was observed is sealed by then, whoever reads the file.
+            Err(error) if error.is_busy() => {}
+            merged => merged?,
         }
         drop(self.file);
         self.lock.release();
