@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use operator::diagnose::{Cause, Outcome, Verdict, metrics};
 use operator::model::{Labels, PdOutcome, TimeRange};
@@ -230,7 +230,7 @@ fn left(whole: &Verdict, now: &Verdict) -> Left {
     }
 }
 
-/// Prints a line for every perturbation, and one for every verdict that is wrong.
+/// Prints a line for every perturbation, and one for every verdict that is wrong. Fails where one is.
 pub fn run(folder: &Path, seed: u64) -> Result<()> {
     let mut runs = Vec::new();
     for path in testkit::capture_server::captures_in(folder)? {
@@ -253,7 +253,8 @@ pub fn run(folder: &Path, seed: u64) -> Result<()> {
             tally.take(group, name, &what, whole, &less.verdict());
         }
     }
-    tally.print();
+    let wrong = tally.print();
+    ensure!(wrong == 0, "{wrong} verdicts are wrong");
     Ok(())
 }
 
@@ -282,7 +283,8 @@ impl Tally {
         self.told.extend(first.map(|reason| format!("    {}", reason.text)));
     }
 
-    fn print(&self) {
+    /// Prints all, and returns how many verdicts are wrong.
+    fn print(&self) -> usize {
         let row = |name: &str, [stays, less, silent, wrong]: [usize; 4]| {
             println!("{name:<32} {stays:>6} {less:>10} {silent:>7} {wrong:>6}");
         };
@@ -294,5 +296,6 @@ impl Tally {
         }
         row("all", total);
         self.told.iter().for_each(|line| println!("{line}"));
+        total[Left::Wrong as usize]
     }
 }
