@@ -164,7 +164,7 @@ fn messages_keep_the_words_of_programs_alone() {
         ("took 0.00029160000000000004s", "took 0.00029160000000000004s"),
         ("http://admin:backup@pd0:2379/", "http://admin:<backup:User>@pd0:2379/"),
         ("root:backup@tcp(pd0:4000)/test", "root:<backup:User>@tcp(pd0:4000)/</test:Path>"),
-        ("image tikv:v8.5.8@sha256", "image tikv:v8.5.8@sha256"),
+        ("image tikv:8.5.8@sha256", "image tikv:8.5.8@sha256"),
         ("user=root&password=backup&x=1", "user=root&password=<backup:User>&x=1"),
         ("curl -u admin:backup -s", "curl -u <admin:Host>:<backup:Host> -s"),
     ] {
