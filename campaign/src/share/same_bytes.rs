@@ -60,7 +60,7 @@ pub fn run(operator: &Path, capture: &Path, times: usize) -> Result<()> {
 
 /// A command that runs what it is given under the conditions of a number: every second time on one processor.
 fn under(number: usize, folder: &Path, users: &[u32]) -> Command {
-    let processors = if number % 2 == 0 { "" } else { "taskset -c 0" };
+    let processors = if number.is_multiple_of(2) { "" } else { "taskset -c 0" };
     let script = format!("umask {}; exec {processors} \"$@\"", MASKS[number / 2 % MASKS.len()]);
     let mut command = Command::new("sh");
     if let Some(user) = users.get(number % users.len().max(1)) {
