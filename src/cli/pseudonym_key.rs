@@ -48,6 +48,11 @@ impl PseudonymKey {
         &self.key
     }
 
+    /// Whether it is new, so that nothing was ever redacted with it.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// Writes a new key into its file, for its owner alone. Returns where it lies.
     ///
     /// # Errors

@@ -356,6 +356,17 @@ fn an_export_has_no_originals_to_redact_with() {
 }
 
 #[test]
+fn nothing_is_translated_back_without_the_key_of_an_export() {
+    let dir = folder();
+    let from = bundled("pd/pd-01.capture");
+    let from = from.to_str().expect("the path is UTF-8");
+    let refused = operator(dir.path(), &["redact", "--run", from, "--reverse"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(printed(&refused).contains("with --dir"), "{}", printed(&refused));
+    assert!(!dir.path().join("captures").exists(), "no key is made");
+}
+
+#[test]
 #[ignore = "slow: ./test.sh runs it"]
 fn a_capture_with_a_log_attached_is_exported() {
     let dir = folder();

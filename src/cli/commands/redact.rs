@@ -112,6 +112,14 @@ fn mapping(global: &Global, args: &RedactArgs) -> anyhow::Result<Mapping> {
         .into());
     }
     let key = PseudonymKey::of(&global.dir, args.key.as_deref())?;
+    if args.reverse && key.is_new() {
+        return Err(CliError::Usage(format!(
+            "there is no key in {} to translate back with: name the directory whose key the export was made with, \
+             with --dir, or the key, with --key",
+            escape_path(&global.dir)
+        ))
+        .into());
+    }
     let mapping = mapping_of(&from, key.key())?;
     key.keep()?;
     Ok(mapping)
