@@ -4,11 +4,12 @@ mod contradictions;
 mod cores;
 mod memory;
 mod quantities;
+mod regions;
 mod states;
 mod threads;
 
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature};
-use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow};
+use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow, REGIONS};
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -29,6 +30,7 @@ pub const MODE: Mode = Mode {
         cores::CORES,
         cores::CORES_OF_PD,
         LEADERS,
+        REGIONS,
     ],
     surest: 0.75,
     advice: Advice {
@@ -45,7 +47,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = quantities::claims(observed);
     let others = states::claims(observed).into_iter().chain(memory::claims(observed));
     let others = others.chain(threads::claims(observed)).chain(cores::claims(observed));
-    let others = others.chain(contradictions::claims(observed));
+    let others = others.chain(contradictions::claims(observed)).chain(regions::claims(observed));
     for other in others {
         let open = observed.open();
         let same = found.iter_mut().find(|one| {

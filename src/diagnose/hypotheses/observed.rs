@@ -21,6 +21,9 @@ use crate::model::{Labels, TimeRange, Timestamp};
 /// The metric in which a store counts its regions, by its role in them.
 pub const LEADERS: &str = "tikv_raftstore_region_count";
 
+/// The metric in which PD counts regions by what is wrong with them.
+pub const REGIONS: &str = "pd_regions_status";
+
 /// How long the regions of a small cluster's store take to leave or to arrive, in milliseconds: PD moves
 /// 15 a minute (`store-limit`).
 const MOVING_MS: i64 = 600_000;

@@ -10,7 +10,7 @@ use crate::diagnose::failure_modes::presence::config_change::{STATUS, onset};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow, Target, number, seconds};
 use crate::diagnose::findings::{Crossing, crossing, plot};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::observed::{ObservedWindow, REGIONS};
 use crate::diagnose::observations::invariants::above;
 use crate::model::{PdOperator, TimeRange, Timestamp};
 
@@ -24,7 +24,7 @@ pub const MODE: Mode = Mode {
     subsumes: &[&peers_stuck::MODE],
     never_explains: &[],
     needs: &[Need::PdStores],
-    metrics: &[STATUS, PATROL, all_low::REGIONS],
+    metrics: &[STATUS, PATROL, REGIONS],
     surest: 0.8,
     advice: Advice {
         check: "pd-ctl operator show; scheduler show; config show: halt-scheduling",

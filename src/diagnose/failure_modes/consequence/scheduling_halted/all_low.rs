@@ -3,12 +3,10 @@
 use crate::diagnose::findings::finding::{FindingKind, Target, counted, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::observed::{ObservedWindow, REGIONS};
 use crate::diagnose::observations::pd_history::StoreHistory;
 use crate::model::{Labels, TimeRange, Timestamp};
 
-/// How many regions PD counts, by what is wrong with them.
-pub const REGIONS: &str = "pd_regions_status";
 /// From how many empty regions on PD has something to merge: tables that were dropped leave more.
 const EMPTY: f64 = 100.0;
 
