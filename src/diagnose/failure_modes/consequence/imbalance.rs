@@ -163,8 +163,8 @@ fn too_wide(observed: &ObservedWindow<'_>, away: Stretch) -> Option<Stretch> {
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let unbalanced = unbalanced(observed).into_iter();
     let found = unbalanced.filter_map(|stretch| too_wide(observed, stretch)).next();
-    let found = found.or_else(|| leaving(observed));
-    found.map(|one| claim(observed, one)).into_iter().collect()
+    let found = found.map(|stretch| claim(observed, stretch)).or_else(|| leaving(observed));
+    found.into_iter().collect()
 }
 
 /// How many times the leaders of another store, and how many more, make a store's too few while it loses them:
@@ -174,10 +174,10 @@ const FAR_BY: u64 = 100;
 /// How many leaders it must have lost within [`LASTS_MS`], as few as two a minute.
 const LOST: u64 = 20;
 
-/// When a store had far fewer leaders than another one with no more regions to lead, and lost leaders all the
-/// while, or got none: nobody drains it, and the balancer does not stop it. A store that may lead nothing by a rule has
-/// none.
-fn leaving(observed: &ObservedWindow<'_>) -> Option<Stretch> {
+/// The claim of a store that has far fewer leaders than another one with no more regions to lead, and lost leaders all
+/// the while, or got none: nobody drains it, and the balancer does not stop it. A store that may lead nothing by a rule
+/// has none.
+fn leaving(observed: &ObservedWindow<'_>) -> Option<Claim> {
     let open = observed.open();
     let pd = &observed.evidence.pd;
     let from = open.saturating_add_millis(-LASTS_MS);
@@ -208,10 +208,13 @@ fn leaving(observed: &ObservedWindow<'_>) -> Option<Stretch> {
                     && 2 * now.regions >= most.regions
             })
     };
-    let found = serving
+    let mut lacking = serving
         .iter()
-        .any(|(store, history)| lacks(*store, history) && !drained(*store) && !is_slow(history));
-    found.then_some(Stretch { from, end: None }).filter(|one| !observed.disturbed(one.from))
+        .filter(|(store, history)| lacks(*store, history) && !drained(*store) && !is_slow(history));
+    let (store, _) = lacking.next().filter(|_| !observed.disturbed(from))?;
+    let mut claim = claim(observed, Stretch { from, end: None });
+    claim.target.concerns.push(observed.evidence.nodes.stores[*store].name());
+    Some(claim)
 }
 
 fn claim(observed: &ObservedWindow<'_>, Stretch { from, end }: Stretch) -> Claim {
