@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnose::findings::finding::{FindingKind, Target};
+use crate::diagnose::findings::finding::{FindingKind, Target, counted};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
@@ -26,6 +26,17 @@ const LIMITS: [&str; 3] = [
     "schedule.leader-schedule-limit",
 ];
 
+/// Settings that keep PD from one kind of repair, and the check that lists what waits for that.
+const FORBIDDEN: [(&str, &str, &str); 5] = [
+    ("schedule.enable-make-up-replica", "false", "miss-peer"),
+    ("schedule.enable-remove-down-replica", "false", "down-peer"),
+    ("schedule.enable-remove-extra-replica", "false", "extra-peer"),
+    ("schedule.enable-replace-offline-replica", "false", "offline-peer"),
+    ("schedule.merge-schedule-limit", "0", "empty-region"),
+];
+/// How many regions must wait for what a setting forbids: official alerts call a hundred critical.
+const WAITING: u64 = 100;
+
 /// The claim of scheduling that has been off from the first answer to the last: halted, paused, or limited to nothing
 /// while regions lack peers, as `lacks_peers` says of a stretch.
 pub fn claim(
@@ -46,6 +57,15 @@ pub fn claim(
     if let Some(key) = limit.filter(|_| lacks_peers(observed, range)) {
         let text = format!("{key} = 0 while regions lack peers");
         return Some(told(range, text, "PD /config"));
+    }
+    let waits = |check: &str| pd.checks.get(check).and_then(|counts| counts.last());
+    let forbidden = FORBIDDEN.into_iter().find_map(|(key, value, check)| {
+        let (_, count) = waits(check).filter(|(_, count)| *count >= WAITING && set(key, value))?;
+        Some(format!("{key} = {value} while {} with {check}", counted(*count, "region")))
+    });
+    if let Some(text) = forbidden {
+        let says = "PD may not do what regions wait for".to_owned();
+        return Some(Claim { says: Some(says), ..told(range, text, "PD /config") });
     }
     let names = paused_all_the_while(&pd.paused)?;
     let lasts = is_moment(observed.evidence) || range.millis() >= PAUSED_MS;
