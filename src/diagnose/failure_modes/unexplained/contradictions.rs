@@ -3,7 +3,7 @@
 //! Some numbers must agree whatever the load: each region has one leader, which PD knows within a heartbeat of the
 //! region, 60 s. Where they differ for minutes, regions have no leader, or PD decides by a picture that is wrong.
 
-use crate::diagnose::findings::finding::{FindingKind, Target};
+use crate::diagnose::findings::finding::{FindingKind, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
@@ -23,7 +23,7 @@ const SURE: f64 = 0.6;
 
 /// The claims of contradictions that last to the end.
 pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    without_leader(observed).into_iter().collect()
+    without_leader(observed).into_iter().chain(low_beside_plenty(observed)).collect()
 }
 
 /// Whether stores lead so few of the regions that it is no matter of different instants.
@@ -68,6 +68,57 @@ fn without_leader(observed: &ObservedWindow<'_>) -> Option<Claim> {
     let text = format!("PD counts {regions} regions, and stores lead {led} of them");
     let read = ("PD /stores leader_count", led.to_string());
     Some(claim(observed, (since, last), Target::cluster(), text, read))
+}
+
+/// From which used share on PD calls a store low on space, where its configuration is unknown, and moves regions away
+/// from it (`low-space-ratio`).
+const LOW_RATIO: f64 = 0.8;
+/// How many times as much space is plenty.
+const PLENTY: f64 = 2.0;
+/// For how long PD must move nothing, in milliseconds: it looks for something to move within a minute.
+const MOVES_NOTHING_MS: i64 = 600_000;
+
+/// A store is low on space, another one has plenty, and PD moves no region.
+fn low_beside_plenty(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let (pd, nodes) = (&observed.evidence.pd, &observed.evidence.nodes);
+    let last = *pd.listings.last()?;
+    let from = last.saturating_add_millis(-MOVES_NOTHING_MS);
+    let moved = pd.operators.iter().any(|list| list.until >= from && !list.answer.is_empty());
+    let asked = pd.operators.first().is_some_and(|list| list.at <= from);
+    if moved || !asked {
+        return None;
+    }
+    let ratio = pd.config.get("schedule.low-space-ratio").and_then(|ratio| ratio.parse().ok());
+    let low = 1.0 - ratio.unwrap_or(LOW_RATIO);
+    let holds = |store: &StoreHistory| {
+        !store.is_tiflash && store.counts_at(last).is_some_and(|counts| counts.regions > 0)
+    };
+    let known: Vec<&StoreHistory> = present(observed).filter(|store| holds(store)).collect();
+    let has_plenty = |store: &&&StoreHistory| {
+        free_since(store, from).is_some_and(|(least, _)| least >= PLENTY * low)
+    };
+    known.iter().find(has_plenty)?;
+    let (store, node) = nodes.stores.iter().enumerate().find(|(index, store)| {
+        let history = store.id.and_then(|id| pd.stores.get(&id)).filter(|history| holds(history));
+        let most = history.and_then(|history| free_since(history, from));
+        !observed.leaving.contains(index) && most.is_some_and(|(_, most)| most < low)
+    })?;
+    let (_, most) = free_since(pd.stores.get(&node.id?)?, from)?;
+    let percent = number((100.0 * most).round());
+    let text = format!(
+        "{percent} % of its space is free, another store has plenty, and PD moves no region"
+    );
+    let read = ("PD /stores available", number(most));
+    let mut claim = claim(observed, (from, last), Target::store(node), text, read);
+    claim.stores = vec![store];
+    Some(claim)
+}
+
+/// The least and the greatest free share of a store's disk since an instant, at which it was known already.
+fn free_since(store: &StoreHistory, from: Timestamp) -> Option<(f64, f64)> {
+    let by = store.free.partition_point(|(at, _)| *at <= from);
+    let known = store.free.get(by.checked_sub(1)?..)?.iter().map(|(_, free)| *free);
+    Some((known.clone().reduce(f64::min)?, known.reduce(f64::max)?))
 }
 
 fn claim(
