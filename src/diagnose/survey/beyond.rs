@@ -5,7 +5,9 @@
 //! says which. It holds for every value but one in [`ODD`], so that no chance of one step makes it.
 
 use super::quantity::{Quantity, Reading};
-use super::sign::{Sign, is_asked, is_failing, is_job, is_never, is_of_settings, is_soft};
+use super::sign::{
+    Sign, is_asked, is_failing, is_job, is_left_over, is_never, is_of_settings, is_soft,
+};
 use super::standing_out::StandingOut;
 use super::tail::is_of_seconds;
 use crate::diagnose::observations::departures::median;
@@ -57,6 +59,7 @@ pub fn limit_of(quantity: &Quantity, sign: Sign, beside: &[Quantity]) -> Option<
     }
     match (quantity.reading, sign) {
         (Reading::Level, Sign::Waiting) if is_never(quantity) => Some(0.5),
+        (Reading::Level, Sign::Waiting) if is_left_over(quantity) => Some(DEBT),
         (Reading::Level, Sign::Waiting) => most_waiting(metric),
         (Reading::Rate, Sign::Failing) if is_of_events(metric) && !is_soft(quantity) => {
             let least = FAILS.max(FAILING_OF_SERVED * served(beside));
@@ -137,6 +140,37 @@ pub fn beyond(track: &Track, limit: f64) -> Option<StandingOut> {
     Some(StandingOut { times: SERIOUS * one.typical / limit, ..one })
 }
 
+/// How often a quantity must be past its limit, with better times between, and in how many values together: as many as
+/// what stands out must hold.
+const OFTEN: usize = 4;
+const IN_ALL: usize = 6;
+
+/// The track as one stretch, where it is at or above `limit` again and again: as early as in its first third, and as
+/// late as in its last.
+pub fn again(track: &Track, limit: f64) -> Option<StandingOut> {
+    let points = &track.0;
+    let is_far = |point: &&Point| point.value >= limit;
+    let far: Vec<f64> = points.iter().filter(is_far).map(|point| point.value).collect();
+    let times = points.chunk_by(|a, b| is_far(&a) == is_far(&b)).filter(|some| is_far(&&some[0]));
+    let third = points.len() / 3;
+    let (early, late) = points.split_at(third);
+    let (first, lately) =
+        (early.iter().find(is_far)?, late.split_at(third).1.iter().any(|one| is_far(&one)));
+    if !lately || far.len() < IN_ALL || 2 * far.len() > points.len() || times.count() < OFTEN {
+        return None;
+    }
+    let typical = median(far.iter().copied())?;
+    Some(StandingOut {
+        onset: first.since,
+        first: first.at,
+        end: None,
+        baseline: median(track.values())?,
+        typical,
+        peak: far.into_iter().fold(typical, f64::max),
+        times: SERIOUS * typical / limit,
+    })
+}
+
 /// The track of an age as one stretch, where it is at or below the negative of `limit` from first to last: what it is the
 /// age of lies so far in the future, where nothing has been.
 pub fn ahead(track: &Track, limit: f64) -> Option<StandingOut> {
@@ -192,6 +226,21 @@ mod tests {
         assert!(beyond(&track(&once), 1_000.0).is_some());
         let twice = [vec![2_000.0; 12], vec![0.0; 2]].concat();
         assert_eq!(beyond(&track(&twice), 1_000.0), None);
+    }
+
+    #[test]
+    fn what_is_past_its_limit_again_and_again_is_found() {
+        let burst = |high: usize, low: usize| [vec![2.0; high], vec![0.01; low]].concat();
+        let times = |count: usize, high: usize| {
+            let values: Vec<f64> = (0..count).flat_map(|_| burst(high, 6)).collect();
+            again(&Track::every(30_000, values), 1.0)
+        };
+        let found = times(4, 2).expect("four times");
+        assert_eq!((found.typical, found.times, found.end), (2.0, 20.0, None));
+        assert_eq!(times(3, 2), None, "three times");
+        assert_eq!(times(5, 1), None, "five values in all");
+        let late = [vec![0.01; 20], burst(2, 2), burst(2, 2), burst(2, 2), burst(2, 2)].concat();
+        assert_eq!(again(&Track::every(30_000, late), 1.0), None, "not from the beginning");
     }
 
     #[test]

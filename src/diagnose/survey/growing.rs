@@ -15,6 +15,14 @@ const LEAST: usize = 2;
 
 /// The growth of a level over all that is known, where it is several times what it was, and `floor` more.
 pub fn growing(track: &Track, floor: f64) -> Option<StandingOut> {
+    let found = ascending(track)?;
+    let is_far = found.typical >= (TIMES * found.baseline).max(found.baseline + floor);
+    is_far
+        .then(|| StandingOut { times: found.typical / found.baseline.max(floor / TIMES), ..found })
+}
+
+/// The growth of a level over all that is known, however far it goes.
+pub fn ascending(track: &Track) -> Option<StandingOut> {
     let points = &track.0;
     if points.len() < PARTS * LEAST {
         return None;
@@ -25,7 +33,7 @@ pub fn growing(track: &Track, floor: f64) -> Option<StandingOut> {
     let medians: Vec<f64> = parts.map(middle).collect::<Option<_>>()?;
     let (first, last) = (medians[0], medians[PARTS - 1]);
     let grows = medians.windows(2).all(|pair| pair[0] < pair[1]);
-    if !grows || first < 0.0 || last < (TIMES * first).max(first + floor) {
+    if !grows || first < 0.0 {
         return None;
     }
     let (begin, end) = (points.first()?, points.last()?);
@@ -36,7 +44,7 @@ pub fn growing(track: &Track, floor: f64) -> Option<StandingOut> {
         baseline: first,
         typical: last,
         peak: end.value.max(last),
-        times: last / first.max(floor / TIMES),
+        times: last / first,
     })
 }
 

@@ -1,14 +1,15 @@
 //! What is unusual from the first sample to the last, beside peers or beside a limit.
 
-use super::beyond::{ahead, beyond, limit_of};
+use super::beyond::{again, ahead, beyond, limit_of};
 use super::clock::{Clock, clock};
 use super::from_start::{BESIDE, from_start};
 use super::growing::growing;
 use super::quantity::Reading;
-use super::sign::{Sign, may_be_counter};
+use super::sign::{Sign, has_word, may_be_counter};
 use super::standing_out::{Floor, StandingOut};
-use super::unusual::{Course, Group, Scope, Unusual, scope_of};
+use super::unusual::{AtTarget, Course, Group, Scope, Unusual, scope_of};
 use super::waits::{served, waits};
+use super::words::WRITTEN;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Track;
 use crate::model::Component;
@@ -19,8 +20,12 @@ const PEERS: usize = 2;
 /// From how many things on that one store keeps they count, and how many times as many as any other keeps. Of the
 /// counts that reach a hundred in the bundled runs (entries of logs, estimated keys), the store with most has at most
 /// three times as many as the next.
-const KEPT: f64 = 200.0;
+pub(super) const KEPT: f64 = 200.0;
 const KEPT_BESIDE: f64 = 20.0;
+/// How many observations a second must be slow for that to count where it comes and goes: as many failures stand out.
+const OFTEN_SLOW: f64 = 0.5;
+/// How many more of them there must be at last, where they only grow.
+const GROWN: f64 = 1_000.0;
 
 impl Group<'_> {
     /// What is so from the beginning of what waits, fails or takes long.
@@ -30,8 +35,11 @@ impl Group<'_> {
         if found.is_empty() {
             found = self.beyond();
         }
-        if found.is_empty() && is_level {
-            found = self.waits();
+        if found.is_empty() {
+            found = match is_level {
+                true => self.waits(),
+                false => self.again(),
+            };
         }
         if found.is_empty() && is_level && self.sign == Sign::Waiting {
             found = self.rises(Course::Grows, |one| growing(&one.track, floor.usual));
@@ -66,9 +74,15 @@ impl Group<'_> {
         })
     }
 
-    /// Where one store keeps far more of something than any other.
-    pub(super) fn kept(&self) -> Vec<Unusual> {
-        self.far_above(Floor::of(KEPT), KEPT_BESIDE)
+    /// Where one store keeps far more of something than any other, or what stores keep only grows. Keys and entries do
+    /// where clients write.
+    pub(super) fn kept(&self, floor: Floor) -> Vec<Unusual> {
+        let found = self.far_above(floor, KEPT_BESIDE);
+        let is_of_clients = |one: &AtTarget<'_>| has_word(&one.quantity.metric, WRITTEN);
+        if !found.is_empty() || self.targets.iter().any(is_of_clients) {
+            return found;
+        }
+        self.rises(Course::Grows, |one| growing(&one.track, GROWN.max(floor.usual)))
     }
 
     /// Where it is past its limit from first to last.
@@ -81,6 +95,19 @@ impl Group<'_> {
                 is_age.then(|| ahead(&one.track, limit)).flatten()
             });
             found.filter(|_| !self.stands_still(place))
+        })
+    }
+
+    /// Where a mean is past its limit, or many observations are slow, again and again.
+    fn again(&self) -> Vec<Unusual> {
+        self.together_from_the_beginning(Course::Again, |place| {
+            let one = &self.targets[place];
+            let limit = match one.quantity.reading {
+                Reading::Slow => OFTEN_SLOW,
+                Reading::Mean => limit_of(one.quantity, self.sign, one.beside)?,
+                _ => return None,
+            };
+            again(&one.track, limit)
         })
     }
 

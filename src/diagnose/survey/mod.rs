@@ -24,8 +24,9 @@ mod unusual;
 mod waits;
 mod words;
 
-pub use falling::falling;
+pub use falling::{TO_A_FIFTH, falling};
 pub use grid::Grid;
+pub use growing::ascending;
 pub use quantity::{Quantity, Reading};
 pub use reduction::{SeriesNumber, Surveyor};
 pub use sign::{Sign, SurveyFilter, is_surveyed};

@@ -35,10 +35,12 @@ const SINK: f64 = 512.0 * 1024.0 * 1024.0;
 
 /// The quotas that TiKV and PD export: `components/cdc/src/metrics.rs`, `src/storage/metrics.rs` and
 /// `src/coprocessor/metrics.rs` of TiKV, etcd's `server/etcdserver/metrics.go`, Prometheus's client libraries.
-const QUOTAS: [Quota; 5] = [
+const QUOTAS: [Quota; 7] = [
     of_two("tikv_cdc_sink_memory_bytes", "tikv_cdc_sink_memory_capacity", Some(SINK)),
     of_types("tikv_scheduler_memory_quota_size"),
     of_types("tikv_coprocessor_memory_quota"),
+    of_two("etcd_mvcc_db_total_size_in_bytes", "etcd_server_quota_backend_bytes", None),
+    of_two("process_resident_memory_bytes", "pd_service_memory_quota_bytes", None),
     of_two("process_open_fds", "process_max_fds", None),
     of_two("os_fd_used", "os_fd_limit", None),
 ];

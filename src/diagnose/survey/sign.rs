@@ -13,7 +13,8 @@ use super::quantity::{Quantity, Reading};
 use super::quota::is_of_quota;
 use super::tail::{BUCKET, is_tail};
 use super::words::{
-    ASKED, FAILING, HELD, JOBS, NEVER, NOW, SERVING, SETTINGS, SLOWED, SOFT, TIME, WAITING,
+    ASKED, FAILING, HELD, JOBS, LEFT_OVER, MEMORY, NEVER, NOW, SERVING, SETTINGS, SIZE, SLOWED,
+    SOFT, TIME, WAITING, WHOLE,
 };
 use crate::model::Labels;
 
@@ -28,6 +29,8 @@ pub enum Sign {
     Slow,
     /// Work that is done: requests that are served, steps that are taken.
     Serving,
+    /// Work of any other kind that is done: bytes, keys, steps.
+    Done,
     /// Something is held: goroutines, file descriptors.
     Held,
     /// The instant that progress has reached.
@@ -44,8 +47,9 @@ const OF_TWO_CLOCKS: &str = "heartbeat_latency";
 /// What the programs' run time counts of itself, whatever it is called.
 const OF_RUN_TIME: [&str; 4] = ["go_", "process_", "promhttp_", "etcd_debugging_"];
 
-/// Heartbeats are counted among what PD's schedulers keep, and are no bookkeeping.
+/// Heartbeats, and what becomes of operators, are counted among what PD's schedulers keep, and are no bookkeeping.
 const HEARTBEAT: &str = "heartbeat";
+const OPERATORS: &str = "operator";
 
 /// Where PD's schedulers keep count of the placements that they considered and did not choose. A store
 /// that did not fit is no failure, whatever the label's value says.
@@ -58,16 +62,20 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
     match quantity.reading {
         Reading::Level if is_of_quota(metric) => Some(Sign::Quota),
         Reading::Level if has(WAITING) || has(FAILING) => Some(Sign::Waiting),
+        Reading::Level if is_left_over(quantity) => Some(Sign::Waiting),
         Reading::Level if is_never(quantity) && !is_of_settings(quantity) => Some(Sign::Waiting),
         Reading::Rate if has(FAILING) || has(SLOWED) => Some(Sign::Failing),
         Reading::Rate if is_serving(metric) && !has(WAITING) => Some(Sign::Serving),
         Reading::Mean if has_word(metric, TIME) => Some(Sign::Slow),
+        Reading::Mean if has(WAITING) => Some(Sign::Waiting),
+        Reading::Mean if has_word(metric, SIZE) => Some(Sign::Kept),
         Reading::Level if is_held(metric) => Some(Sign::Held),
         Reading::Level if clock(quantity).is_some() => Some(Sign::Progress),
         Reading::Level if is_kept(metric) && !is_of_settings(quantity) => Some(Sign::Kept),
         Reading::Unsuccessful => Some(Sign::Failing),
         Reading::Slow if !is_job(metric) => Some(Sign::Failing),
         Reading::SlowShare if !is_job(metric) => Some(Sign::Slow),
+        Reading::Rate if is_work(metric) && quantity.label.is_none() => Some(Sign::Done),
         _ => None,
     }
 }
@@ -133,6 +141,17 @@ pub fn may_be_counter(quantity: &Quantity) -> bool {
     quantity.reading == Reading::Level && !waits && !is_never(quantity)
 }
 
+/// Whether a quantity is of bytes that are kept only until somebody has them, or removes them.
+pub fn is_left_over(quantity: &Quantity) -> bool {
+    let named = has_word(&quantity.metric, LEFT_OVER) || has_word(value_of(quantity), LEFT_OVER);
+    quantity.reading == Reading::Level && is_sized(&quantity.metric) && named
+}
+
+/// Whether a metric is of bytes on disk.
+fn is_sized(metric: &str) -> bool {
+    is_gauge(metric) && has_word(metric, SIZE) && !has_word(metric, WHOLE)
+}
+
 /// Whether a name says that something fails.
 pub fn is_failing(text: &str) -> bool {
     has_word(text, FAILING)
@@ -143,13 +162,21 @@ fn is_serving(metric: &str) -> bool {
     !of_run_time(metric) && !metric.ends_with("_sum") && has_word(metric, SERVING)
 }
 
+/// Whether a metric counts anything that is done, by the ending of its name. A job ends by itself; and what is counted
+/// of each thread has a series for each, which may rest.
+fn is_work(metric: &str) -> bool {
+    let is_counter = ["_count", "_total"].iter().any(|ending| metric.ends_with(ending));
+    let may_end = of_run_time(metric) || is_bookkeeping(metric) || is_job(metric);
+    is_counter && !may_end && !has_word(metric, &["thread"])
+}
+
 fn of_run_time(metric: &str) -> bool {
     OF_RUN_TIME.iter().any(|prefix| metric.starts_with(prefix))
 }
 
 fn is_bookkeeping(metric: &str) -> bool {
     let of_schedulers = BOOKKEEPING.iter().any(|prefix| metric.starts_with(prefix));
-    of_schedulers && !has_word(metric, &[HEARTBEAT])
+    of_schedulers && !has_word(metric, &[HEARTBEAT, OPERATORS])
 }
 
 /// What the name of a metric says of its series.
@@ -157,6 +184,8 @@ fn is_bookkeeping(metric: &str) -> bool {
 enum Named {
     /// Each is part of a quantity that can be a sign.
     Sign,
+    /// All together count work, and those are parts of others whose labels say so.
+    Work,
     /// Those are whose labels say so.
     ByLabels,
     /// None is.
@@ -169,9 +198,11 @@ fn named(metric: &str) -> Named {
     }
     let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
     let is_now = is_held(metric) || is_of_quota(metric) || clock_of(metric).is_some();
-    let is_named = is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME);
-    match is_now || is_named || is_kept(metric) {
+    let is_measured = is_part && (has_word(metric, TIME) || has_word(metric, SIZE));
+    let is_named = is_sign(metric) || is_serving(metric) || is_measured;
+    match is_now || is_named || is_kept(metric) || is_sized(metric) {
         true => Named::Sign,
+        false if is_work(metric) => Named::Work,
         false => Named::ByLabels,
     }
 }
@@ -189,9 +220,21 @@ pub fn is_now(metric: &str) -> bool {
         || clock_of(metric).is_some()
 }
 
-/// Whether a metric counts what a process holds; one that ends with `_total` counts what it ever held.
+/// Whether a metric says what a process holds, and not what it ever held.
 fn is_held(metric: &str) -> bool {
-    !metric.ends_with("_total") && has_word(metric, HELD)
+    is_gauge(metric) && (has_word(metric, HELD) || is_memory(metric))
+}
+
+/// Whether a metric is no counter and no part of a histogram by the ending of its name.
+fn is_gauge(metric: &str) -> bool {
+    !["_sum", "_count", "_total"].iter().any(|ending| metric.ends_with(ending))
+}
+
+/// Whether a metric is of memory that is held for one purpose. The process as a whole is judged by itself, and a cache
+/// is meant to fill.
+pub fn is_memory(metric: &str) -> bool {
+    let is_named = has_word(metric, MEMORY) && !metric.contains("in_memory");
+    is_named && !has_word(metric, WHOLE) && !of_run_time(metric)
 }
 
 /// Whether a metric says how many things of a kind a store has, as far as its name says so.
@@ -203,8 +246,25 @@ pub fn is_kept(metric: &str) -> bool {
 /// How names of metrics begin of which a store and the engine of its logs are the source.
 const OF_STORE: [&str; 2] = ["tikv_", "raft_engine_"];
 
+/// Which quantities the series of a metric are part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// One for each value of a label, and one of all.
+    ByLabels,
+    /// One of all, and one for each value that is a sign by itself.
+    AsAWhole,
+}
+
+/// Which quantities the series of a metric are part of, by its name.
+pub fn told(metric: &str) -> Told {
+    match named(metric) {
+        Named::Work => Told::AsAWhole,
+        _ => Told::ByLabels,
+    }
+}
+
 /// Whether a word stands in a text that makes what it names a sign of trouble.
-fn is_sign(text: &str) -> bool {
+pub fn is_sign(text: &str) -> bool {
     [WAITING, FAILING, SLOWED, NEVER].iter().any(|words| has_word(text, words))
 }
 
@@ -235,7 +295,7 @@ impl SurveyFilter {
             return remembered(&mut self.metrics, metric, named) == Named::Sign && is_tail(series);
         }
         match remembered(&mut self.metrics, metric, named) {
-            Named::Sign => true,
+            Named::Sign | Named::Work => true,
             Named::NoSign => false,
             Named::ByLabels => {
                 let mut own =
@@ -325,6 +385,9 @@ mod tests {
         let requests = "tikv_storage_engine_async_request_total";
         assert_eq!(sign(requests, Reading::Rate, None), Some(Sign::Serving));
         assert_eq!(sign("tikv_engine_flow_bytes", Reading::Rate, None), None);
+        let written = "tikv_region_written_bytes_count";
+        assert_eq!(sign(written, Reading::Rate, None), Some(Sign::Done));
+        assert_eq!(sign(written, Reading::Rate, Some(("type", "x"))), None);
         assert_eq!(sign("go_gc_cycles_total", Reading::Rate, None), None);
         let slow = "etcd_server_slow_apply_total";
         assert_eq!(sign(slow, Reading::Rate, None), Some(Sign::Failing));
@@ -354,6 +417,20 @@ mod tests {
         assert_eq!(sign(files, Reading::Rate, None), None);
         assert_eq!(sign("tikv_engine_flow_bytes", Reading::Level, None), None);
         assert_eq!(sign("pd_scheduler_hot_peers_count", Reading::Level, None), None);
+        let behind = "tikv_raftstore_log_lag";
+        assert_eq!(sign(behind, Reading::Mean, None), Some(Sign::Waiting));
+        assert_eq!(sign("tikv_raftstore_region_size", Reading::Mean, None), Some(Sign::Kept));
+        assert_eq!(
+            sign("tikv_resolved_ts_lock_heap_bytes", Reading::Level, None),
+            Some(Sign::Held)
+        );
+        assert_eq!(sign("tikv_server_memory_usage", Reading::Level, None), None, "a whole process");
+        assert_eq!(sign("go_memstats_heap_inuse_bytes", Reading::Level, None), None);
+        let part = |part| sign("tikv_store_size_bytes", Reading::Level, Some(("type", part)));
+        assert_eq!((part("snap_size"), part("kv_size")), (Some(Sign::Waiting), None));
+        let operators = "pd_schedule_operators_count";
+        let timed_out = Some(("event", "timeout"));
+        assert_eq!(sign(operators, Reading::Rate, timed_out), Some(Sign::Failing));
         let lost = Some(("type", "store_disconnected_count"));
         assert_eq!(sign("pd_cluster_status", Reading::Level, lost), Some(Sign::Waiting));
     }
@@ -383,11 +460,14 @@ mod tests {
         assert!(bucket("raft_engine_write_duration_seconds_bucket"));
         assert!(!bucket("tikv_engine_compaction_duration_seconds_bucket"), "it is a job");
         assert!(!bucket("go_gc_pauses_seconds_bucket"));
-        assert!(surveyed(&[("__name__", "tikv_storage_total"), ("status", "success")]));
-        assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("type", "success")]));
-        assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("instance", "error-1:20180")]));
+        assert!(surveyed(&[("__name__", "tikv_storage_done"), ("status", "success")]));
+        assert!(!surveyed(&[("__name__", "tikv_storage_done"), ("type", "success")]));
+        assert!(!surveyed(&[("__name__", "tikv_storage_done"), ("instance", "error-1:20180")]));
+        assert!(surveyed(&[("__name__", "tikv_storage_total"), ("type", "success")]), "it may end");
         assert!(!surveyed(&[("__name__", "pd_scheduler_hot_region"), ("type", "src-failed")]));
         assert!(surveyed(&[("__name__", "pd_scheduler_region_heartbeat"), ("status", "ok")]));
+        assert!(surveyed(&[("__name__", "tikv_store_size_bytes"), ("type", "snap_size")]));
+        assert!(surveyed(&[("__name__", "pd_schedule_operators_count"), ("event", "timeout")]));
         assert!(surveyed(&[("__name__", "pd_cluster_status"), ("type", "store_unhealth_count")]));
     }
 }

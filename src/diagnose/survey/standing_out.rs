@@ -8,8 +8,9 @@
 //! also be several times the greatest before keeps a quantity that drifts or varies from standing out.
 
 use super::grid::Grid;
+use super::lasting::KEPT;
 use super::quantity::{Quantity, Reading};
-use super::sign::{Sign, is_never};
+use super::sign::{Sign, is_left_over, is_memory, is_never};
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::Timestamp;
@@ -144,8 +145,8 @@ pub(super) fn length_of(points: &[Point], is_far: impl Fn(f64) -> bool) -> usize
 
 /// The least value of a quantity that can stand out. What should never be stands out as soon as it is: a region
 /// without a leader, a store that PD has lost. What fails and never did before is few at first: three in a minute.
-/// A tenth of a second is long for anything that a store or PD does once; whether a histogram counts seconds its name
-/// says.
+/// Whether a histogram counts seconds its name says: what takes milliseconds may take several times as long where few
+/// requests are counted, and counts only beside others ([`is_slight`]).
 pub fn floor_of(quantity: &Quantity, sign: Sign) -> Floor {
     let metric = quantity.metric.as_str();
     Floor::of(match (quantity.reading, sign) {
@@ -154,14 +155,36 @@ pub fn floor_of(quantity: &Quantity, sign: Sign) -> Floor {
             return Floor { usual: 0.5, first: 0.05 };
         }
         (Reading::Rate | Reading::Unsuccessful | Reading::Slow | Reading::SlowShare, _) => 0.5,
+        (Reading::Level, Sign::Kept) => KEPT,
+        (Reading::Level, Sign::Waiting) if is_left_over(quantity) => LEFT_OVER,
+        (Reading::Level, Sign::Held) if is_memory(metric) => 1e9,
         (Reading::Level, Sign::Held) => 1_000.0,
         (Reading::Level, _) if metric.contains("milli") => 30_000.0,
         (Reading::Level, _) if metric.contains("second") => 30.0,
         (Reading::Level, _) if metric.contains("bytes") => 256e6,
         (Reading::Level, _) => 50.0,
-        (Reading::Mean, _) if quantity.is_in_seconds() => 0.1,
+        (Reading::Mean, Sign::Slow) if quantity.is_in_seconds() => LEAST_MEAN_S,
+        (Reading::Mean, Sign::Waiting) => 1_000.0,
+        (Reading::Mean, Sign::Kept) => GIANT,
         (Reading::Mean, _) => 100_000.0,
     })
+}
+
+/// How much longer than before anything must take to be seen at all, in seconds.
+const LEAST_MEAN_S: f64 = 0.002;
+/// From when on anything that a store or PD does once takes long, in seconds.
+const LONG_S: f64 = 0.16;
+/// How large a thing must be on average for its size to count, in bytes: regions are split at a tenth of that.
+const GIANT: f64 = 1e9;
+
+/// How much more data must be kept that somebody should have or remove, in bytes: beside so much, the logs and snapshots
+/// of a store that rebalances are little.
+const LEFT_OVER: f64 = 32.0 * 1024.0 * 1024.0 * 1024.0;
+
+/// Whether a quantity that rose takes longer than before, and still not long.
+pub fn is_slight(quantity: &Quantity, standing: &StandingOut) -> bool {
+    let is_mean = quantity.reading == Reading::Mean && quantity.is_in_seconds();
+    is_mean && standing.typical < LONG_S
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use super::Survey;
 use super::clock::{age_expression, clock, standing_still};
-use super::falling::falling;
+use super::falling::{Fall, TO_A_FIFTH, TO_NOTHING, falling};
 use super::growing::growing;
 use super::quantity::{Quantity, Reading};
 use super::quota::{Limit, limit_of, share_expression, used_up};
-use super::sign::{Sign, sign_of};
-use super::standing_out::{Floor, StandingOut, floor_of, standing_out};
+use super::sign::{Sign, has_word, sign_of};
+use super::standing_out::{Floor, StandingOut, floor_of, is_slight, standing_out};
 use super::waits::wait_expression;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Track;
@@ -41,6 +41,13 @@ pub struct Unusual {
     pub expression: String,
 }
 
+impl Unusual {
+    /// Whether it takes longer than before, and still not long.
+    pub fn is_slight(&self) -> bool {
+        self.sign == Sign::Slow && is_slight(&self.quantity, &self.standing)
+    }
+}
+
 /// What a quantity does that is unusual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Course {
@@ -50,6 +57,8 @@ pub enum Course {
     Falls,
     /// It is far above its peers, or past a limit, from first to last.
     High,
+    /// It is past a limit again and again, from first to last.
+    Again,
     /// It makes tasks wait too long from first to last; its values are seconds.
     Waits,
     /// It grows from first to last.
@@ -148,11 +157,12 @@ impl Group<'_> {
         };
         match self.sign {
             Sign::Serving => {
-                let mut found = self.falls();
+                let mut found = self.falls(TO_A_FIFTH);
                 found.extend(self.floods());
                 found
             }
-            Sign::Kept => self.kept(),
+            Sign::Done => self.falls(TO_NOTHING),
+            Sign::Kept => self.kept(floor),
             // A share of few observations is what chance makes of it.
             Sign::Slow if first.quantity.reading == Reading::SlowShare => self.beyond(),
             Sign::Quota => self.rises(Course::Full, |one| self.full(one)),
@@ -163,8 +173,8 @@ impl Group<'_> {
                 if clock(first.quantity).is_some() {
                     found.extend(self.rises(Course::Stands, stands));
                 }
-                if found.is_empty() {
-                    found = self.since_the_beginning(floor);
+                if found.iter().all(Unusual::is_slight) {
+                    found.extend(self.since_the_beginning(floor));
                 }
                 found
             }
@@ -212,8 +222,8 @@ impl Group<'_> {
     }
 
     /// Where it falls: at one node whose peers go on with their work, or at most of those that did any.
-    fn falls(&self) -> Vec<Unusual> {
-        let stretches = |one: &AtTarget<'_>| falling(&one.track);
+    fn falls(&self, fall: Fall) -> Vec<Unusual> {
+        let stretches = |one: &AtTarget<'_>| falling(&one.track, fall);
         let standing: Vec<Vec<StandingOut>> = self.targets.iter().map(stretches).collect();
         self.each(Course::Falls, &standing, |place, stretch| {
             let together = self.together(&standing, stretch);
@@ -239,9 +249,11 @@ impl Group<'_> {
     }
 
     /// Where PD is asked for very much more than before, as no other member was either: whoever begins to lead takes
-    /// over what the former leader was asked for. What stores are asked for is the clients' affair.
+    /// over what the former leader was asked for. What stores are asked for is the clients' affair, but for the messages
+    /// that they send each other.
     fn floods(&self) -> Vec<Unusual> {
-        if self.component != Component::Pd {
+        let is_message = |one: &AtTarget<'_>| has_word(&one.quantity.metric, &["message"]);
+        if self.component != Component::Pd && !self.targets.iter().all(is_message) {
             return Vec::new();
         }
         let most_before = |at: Timestamp| {
@@ -407,6 +419,28 @@ mod tests {
         let own = course(&[(30.0, 16), (2_000.0, 32)]);
         let of_stores = unusual_of(calls, Component::Tikv, &[own, vec![30.0; 48]]);
         assert_eq!(of_stores, [], "clients may ask a store for anything");
+    }
+
+    #[test]
+    fn messages_flood_stores_and_what_clients_ask_does_not() {
+        let flooded = |metric| {
+            let own = course(&[(20.0, 16), (2_000.0, 32)]);
+            unusual_of((metric, Reading::Rate), Component::Tikv, &[own, vec![20.0; 48]])
+        };
+        let of_messages = flooded("tikv_raftstore_raft_sent_message_total");
+        assert_eq!(of_messages, [(Course::Rises, vec!["node 0".to_owned()])]);
+        assert_eq!(flooded("tikv_storage_command_total"), []);
+    }
+
+    #[test]
+    fn what_stores_keep_and_only_grows_stands_out_but_for_what_clients_write() {
+        let grown = |metric| {
+            let own: Vec<f64> = (0..40).map(|step| 100.0 + 50.0 * f64::from(step)).collect();
+            unusual_of((metric, Reading::Level), Component::Tikv, &[own.clone(), own])
+        };
+        let at_both = vec!["node 0".to_owned(), "node 1".to_owned()];
+        assert_eq!(grown("tikv_engine_num_files"), [(Course::Grows, at_both)]);
+        assert_eq!(grown("tikv_engine_estimate_num_keys"), []);
     }
 
     #[test]

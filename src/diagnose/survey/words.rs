@@ -106,7 +106,25 @@ pub const SERVING: &[&str] = &[
 ];
 
 /// Words in names of what a process holds while it uses it.
-pub const HELD: &[&str] = &["goroutine", "fd"];
+pub const HELD: &[&str] = &["connection", "fd", "goroutine", "session", "watcher"];
+
+/// Words in names of memory.
+pub const MEMORY: &[&str] = &["heap", "memory"];
+
+/// Words in names of memory that is not held for one purpose: that of a whole process or engine, which fills for an
+/// hour after its start, caches, and limits.
+pub const WHOLE: &[&str] = &["cache", "capacity", "engine", "quota", "server"];
+
+/// Words in names of what stores keep more of where clients write.
+pub const WRITTEN: &[&str] = &["entries", "entry", "key", "region"];
+
+/// Words in names of data that is kept only until somebody has it, or removes it: logs, snapshots, imported files, and
+/// what is deleted already.
+pub const LEFT_OVER: &[&str] =
+    &["garbage", "import", "obsolete", "orphan", "raft", "snap", "snapshot", "temp", "tmp"];
+
+/// Words in names of how large things are.
+pub const SIZE: &[&str] = &["size"];
 
 /// Words in names of levels, also where a level only rises: what is waiting now, and how far behind it is.
 pub const NOW: &[&str] =

@@ -6,6 +6,8 @@ use crate::diagnose::findings::{Crossing, crossing, plot};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::series_table::SeriesTable;
+use crate::diagnose::observations::tracks::{Point, Track};
+use crate::diagnose::survey::ascending;
 use crate::model::{TimeRange, Timestamp};
 
 /// The memory of a process, in bytes.
@@ -27,6 +29,10 @@ const STAYS_MS: i64 = 300_000;
 /// all column families take a few gigabytes at most.
 const PART: f64 = 0.25;
 const LEAST: f64 = 4e9;
+/// How much it must grow in that time where it only grows from first to last, in bytes, and what part of all that the
+/// process held at first.
+const ALL_THE_WHILE: f64 = 1e9;
+const PART_OF_ALL: f64 = 0.5;
 /// How sure it is that memory which grows so is a fault: it may still be a cache that nobody counts.
 const SURE: f64 = 0.6;
 
@@ -67,7 +73,8 @@ pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
 
 fn of(observed: &ObservedWindow<'_>, target: Target, instance: &str) -> Option<Claim> {
     let series = &observed.evidence.series;
-    let growth = growth(&held(series, instance))?;
+    let held = held(series, instance);
+    let growth = growth(&held).or_else(|| only_grows(&held))?;
     if is_load(observed, growth.since) {
         return None;
     }
@@ -141,9 +148,35 @@ fn growth(held: &[Held]) -> Option<Growth> {
     None
 }
 
+/// Memory that only grows from the first sample to the last, as fast as nothing does that clients keep: there is no
+/// time before to compare it with.
+fn only_grows(held: &[Held]) -> Option<Growth> {
+    let point = |one: &Held| Point { since: one.at, at: one.at, value: one.own };
+    let grown = ascending(&Track(held.iter().map(point).collect()))?;
+    let (first, last) = (held.first()?, held.last()?);
+    let passed_ms = (last.at - first.at) as f64;
+    let more = grown.typical - grown.baseline;
+    let fast = more >= ALL_THE_WHILE * (passed_ms / GROWS_MS as f64).max(1.0);
+    (fast && more >= PART_OF_ALL * first.resident && passed_ms >= (2 * STAYS_MS) as f64)
+        .then_some(Growth { since: first.at, before: first.resident, last: last.resident })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_only_grows_is_found_where_it_grows_fast() {
+        let grows = |gigabytes: f64, by: f64| {
+            let minutes: Vec<f64> =
+                (0..24).map(|minute| gigabytes + by * f64::from(minute)).collect();
+            only_grows(&samples(&minutes, 0.0)).map(|one| (one.before, one.last))
+        };
+        assert_eq!(grows(2.0, 0.1), Some((2e9, 4.3e9)));
+        assert_eq!(grows(2.0, 0.04), None, "slow");
+        assert_eq!(grows(20.0, 0.2), None, "a small part");
+        assert_eq!(only_grows(&samples(&[2.0; 24], 0.0)), None);
+    }
 
     /// A sample a minute; `cached` gigabytes of each are the block cache.
     fn samples(gigabytes: &[f64], cached: f64) -> Vec<Held> {

@@ -19,6 +19,10 @@ const LASTED_MS: i64 = 300_000;
 const LEADS: f64 = 8.0;
 /// Of how many metrics of a node work must stop, where only that departs: the same work is counted by several.
 const STOPPED: usize = 2;
+/// How many histograms must take longer together, where none takes long, and how far apart that may begin, in
+/// milliseconds.
+const SLIGHT: usize = 3;
+const TOGETHER_MS: i64 = 120_000;
 /// The most quantities that a claim lists: those that lead. The others move with them.
 const LISTED: usize = 5;
 
@@ -34,16 +38,19 @@ struct Group<'a> {
 pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found: Vec<&Unusual> = observed.unusual.iter().collect();
     found.retain(|one| match one.course {
+        Course::Falls if one.sign == Sign::Done && is_asked_for_less(observed, one) => false,
         Course::Falls => stops_by_itself(observed, one),
         Course::Rises => !is_load(observed, one.standing.onset),
         // What was so before the first sample follows from no rise of the load, nor does what stands still.
         Course::High if one.sign == Sign::Kept => !has_more_regions(observed, one),
         Course::High | Course::Waits => !is_of_former_leader(observed, one),
-        // More waits where clients ask for more and more.
-        Course::Grows if one.sign == Sign::Waiting => observed.rises.is_empty(),
+        Course::Again => observed.rises.is_empty(),
+        // More waits, and is kept, where clients ask for more and more.
+        Course::Grows if one.sign != Sign::Held => observed.rises.is_empty(),
         Course::Grows | Course::Stands | Course::Full => true,
     });
     found.sort_by(|a, b| (a.standing.onset, &a.instances).cmp(&(b.standing.onset, &b.instances)));
+    leave_out_slight(&mut found);
     let mut groups: Vec<Group<'_>> = Vec::new();
     for one in found {
         let range = range_of(observed, one);
@@ -66,6 +73,21 @@ pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         }
     }
     groups.iter().filter(|group| is_serious(group)).map(|group| claim(observed, group)).collect()
+}
+
+/// Leaves out what takes milliseconds longer and is alone in that. Where several histograms say so of the same nodes at
+/// the same time, and to the end, whoever asks them waits several times as long as before.
+fn leave_out_slight(found: &mut Vec<&Unusual>) {
+    let slight: Vec<&Unusual> = found.iter().copied().filter(|one| one.is_slight()).collect();
+    let stays = |one: &Unusual| {
+        let with = slight.iter().filter(|other| {
+            let apart_ms = (other.standing.onset - one.standing.onset).abs();
+            other.instances == one.instances && apart_ms <= TOGETHER_MS
+        });
+        let metrics: BTreeSet<&str> = with.map(|other| other.quantity.metric.as_str()).collect();
+        one.standing.end.is_none() && metrics.len() >= SLIGHT
+    };
+    found.retain(|one| !one.is_slight() || stays(one));
 }
 
 fn range_of(observed: &ObservedWindow<'_>, one: &Unusual) -> TimeRange {
@@ -94,6 +116,22 @@ fn stops_by_itself(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
         observed.leaving.contains(&store) || leaders_left(observed, store, range.start)
     };
     !stores.into_iter().any(moved)
+}
+
+/// How the names of metrics begin by which nodes count what they are asked for.
+const ASKED_FOR: [&str; 2] = ["grpc_server_", "tikv_grpc_msg_"];
+
+/// Whether work ends about when some kind of request does that brought it about.
+fn is_asked_for_less(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
+    let of_requests = |other: &&Unusual| {
+        other.course == Course::Falls
+            && ASKED_FOR.iter().any(|start| other.quantity.metric.starts_with(start))
+    };
+    observed
+        .unusual
+        .iter()
+        .filter(of_requests)
+        .any(|other| (other.standing.onset - one.standing.onset).abs() <= TOGETHER_MS)
 }
 
 /// How the names of metrics begin by which stores count what they ask PD for.
@@ -183,7 +221,8 @@ fn is_of_one_store(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
 }
 
 fn is_serious(group: &Group<'_>) -> bool {
-    let leads = group.members.iter().any(|one| one.standing.times >= LEADS);
+    // What takes milliseconds longer is several histograms here.
+    let leads = group.members.iter().any(|one| one.standing.times >= LEADS || one.is_slight());
     let only_stops = group.members.iter().all(|one| one.course == Course::Falls);
     let stopped: BTreeSet<&str> =
         group.members.iter().map(|one| one.quantity.metric.as_str()).collect();
@@ -231,7 +270,7 @@ fn leading<'a>(members: &[&'a Unusual]) -> Vec<&'a Unusual> {
     }
     let mut leading: Vec<&Unusual> = of_metric.into_values().collect();
     leading.sort_by(|a, b| {
-        let stops = |one: &Unusual| one.sign == Sign::Serving;
+        let stops = |one: &Unusual| one.course == Course::Falls;
         let times = b.standing.times.total_cmp(&a.standing.times);
         stops(a).cmp(&stops(b)).then(times).then_with(|| a.quantity.metric.cmp(&b.quantity.metric))
     });
@@ -307,6 +346,7 @@ fn text(one: &Unusual) -> String {
             format!("{verb} from {} to {}{per_second}", shown(standing.baseline), shown(typical))
         }
         Course::High => format!("is {}{per_second} from the beginning", shown(typical)),
+        Course::Again => format!("is {}{per_second} again and again", shown(typical)),
         Course::Waits => format!(
             "makes each of {} tasks wait for {}, at {} done a second",
             number(standing.peak.round()),
