@@ -93,6 +93,45 @@ fn tasks_that_wait_by_littles_law_are_told() {
     assert_no_fault(&run.verdict(), None);
 }
 
+/// Lets PD's leader count so many regions with a peer too many at each scrape, which are 15 s apart.
+fn extra_peers(run: &mut Run, count: impl Fn(i64) -> f64) {
+    let start = run.window.start;
+    let leader = run.instance_of_member(&run.leader());
+    run.each("pd_regions_status", Some(&leader), |labels, samples| {
+        let is_meant = labels.get("type") == Some("extra-peer-region-count");
+        for sample in samples.iter_mut().filter(|_| is_meant) {
+            sample.value = count((sample.at - start) / 15_000);
+        }
+    });
+}
+
+#[test]
+fn regions_of_a_kind_that_never_become_fewer_are_told() {
+    let mut run = lean(&[]);
+    extra_peers(&mut run, |_| 300.0);
+    let verdict = run.verdict();
+    assert_cause(&verdict, "unexplained", "cluster");
+    let text = first_text(&verdict);
+    assert_eq!(text, "300 regions of the kind extra-peer, 300 at first, and never fewer");
+    for counts in [|_: i64| 90.0, |scrape: i64| 1_000.0 - 5.0 * scrape as f64] {
+        let mut run = lean(&[]);
+        extra_peers(&mut run, counts);
+        assert_no_fault(&run.verdict(), None);
+    }
+}
+
+#[test]
+fn a_store_low_on_space_beside_plenty_is_told_while_pd_moves_nothing() {
+    let mut run = lean(&[]);
+    let whole = run.window;
+    run.leave_free(0, whole, 0.15);
+    (1..4).for_each(|index| run.leave_free(index, whole, 0.6));
+    let (_, _, name) = run.store(0);
+    assert_cause(&run.verdict(), "unexplained", &name);
+    (1..4).for_each(|index| run.leave_free(index, whole, 0.3));
+    assert_no_fault(&run.verdict(), None);
+}
+
 #[test]
 fn a_thread_that_uses_a_whole_core_is_told() {
     let mut run = lean(&[]);
