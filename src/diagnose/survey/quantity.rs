@@ -1,5 +1,6 @@
 //! A quantity of a target, and how its samples were reduced.
 
+use super::tail::is_of_seconds;
 use crate::diagnose::observations::tracks::Point;
 use crate::model::{Labels, TimeRange};
 
@@ -61,8 +62,7 @@ impl Quantity {
 
     /// Whether its values are seconds.
     pub fn is_in_seconds(&self) -> bool {
-        let named = ["seconds", "secs"].iter().any(|unit| self.metric.contains(unit));
-        named && matches!(self.reading, Reading::Level | Reading::Mean)
+        is_of_seconds(&self.metric) && matches!(self.reading, Reading::Level | Reading::Mean)
     }
 
     /// The expression of PromQL that shows it at one target.

@@ -104,9 +104,11 @@ fn value_of(quantity: &Quantity) -> &str {
     }
 }
 
-/// Whether a metric is about a job that takes as long as there is to do, or a time of two clocks.
+/// Whether a metric is about a job that takes as long as there is to do, or a time of two clocks. PD's schedules are
+/// jobs, and to wait for a thread's schedule is none.
 pub fn is_job(metric: &str) -> bool {
-    has_word(metric, JOBS) || metric.contains(OF_TWO_CLOCKS)
+    let is_schedule = has_word(metric, &["schedule"]) && !has_word(metric, &["wait"]);
+    has_word(metric, JOBS) || is_schedule || metric.contains(OF_TWO_CLOCKS)
 }
 
 /// Whether what a label's value names takes as long as there is to do.

@@ -24,9 +24,10 @@ pub fn is_tail(series: &Labels) -> bool {
     series.metric().strip_suffix(BUCKET).is_some_and(is_of_seconds) && bound().is_some()
 }
 
-/// Whether a histogram observes seconds, as its name says.
+/// Whether a metric observes seconds, as its name says: durations without a unit are in Prometheus's base unit.
 pub fn is_of_seconds(histogram: &str) -> bool {
-    let named = ["seconds", "secs"].iter().any(|unit| histogram.contains(unit));
+    let named = ["seconds", "secs"].iter().any(|unit| histogram.contains(unit))
+        || histogram.ends_with("_duration");
     named && !["micro", "milli", "nano"].iter().any(|part| histogram.contains(part))
 }
 
@@ -45,6 +46,7 @@ mod tests {
         assert!(!is("tikv_raftstore_append_log_duration_seconds_bucket", "2.048"));
         assert!(!is("tikv_raftstore_append_log_duration_seconds_bucket", "+Inf"));
         assert!(!is("tikv_raftstore_log_lag_bucket", "1"));
+        assert!(is("tikv_yatp_pool_schedule_wait_duration_bucket", "1.31072"));
         assert!(!is("etcd_debugging_mvcc_db_compaction_total_duration_milliseconds_bucket", "1"));
         assert!(!is("tikv_raftstore_append_log_duration_seconds_sum", "1"));
     }

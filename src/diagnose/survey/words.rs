@@ -161,7 +161,6 @@ pub const JOBS: &[&str] = &[
     "restore",
     "rewrite",
     "scan",
-    "schedule",
     "snap",
     "snapshot",
     "split",
