@@ -35,6 +35,12 @@ pub fn issue_comment(exported: &Exported) -> String {
             said_of_whole(whole)
         );
     }
+    if exported.path.extension().is_some_and(|extension| extension == "html") {
+        let _ = writeln!(
+            text,
+            "\nThe file opens in any browser, as a report. What it holds is judged again with:"
+        );
+    }
     let _ = write!(text, "\n```sh\noperator replay {file_name}\n```\n\n");
     let version = |version: &Option<String>| match version {
         // A plus sign means something at the beginning of a line alone.
