@@ -47,9 +47,12 @@ pub fn issue_comment(exported: &Exported) -> String {
         Some(version) => escape_markdown(version).replace("\\+", "+"),
         None => "unknown".to_owned(),
     };
+    let tikv: Vec<&str> = exported.tikv_versions.iter().map(String::as_str).collect();
+    let tikv = (!tikv.is_empty()).then(|| tikv.join(" and "));
     let rows = [
         ("window", format!("{} to {}", exported.window.start, exported.window.end)),
         ("PD", version(&exported.pd_version)),
+        ("TiKV", version(&tikv)),
         ("Prometheus", version(&meta.versions.prometheus)),
         ("recorded by", format!("operator {}", escape_markdown(&meta.versions.operator))),
         ("file, SHA-256", exported.file_sha256.clone()),
