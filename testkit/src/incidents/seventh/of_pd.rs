@@ -35,6 +35,12 @@ pub fn a_machine_takes_pd_along(run: &mut Run) {
             pace(run, At::one(metric, target), range, 0.0);
         }
     }
+    run.pd.sort_by_key(|one| one.sent);
+    for metric in ["tikv_pd_request_duration_seconds_count", "tikv_pd_request_duration_seconds_sum"]
+    {
+        let asked = At { keep: |labels| labels.get("type") == Some("tso"), ..At::all(metric) };
+        pace(run, asked, range, 0.0);
+    }
     for metric in ["tikv_grpc_msg_duration_seconds_count", "tikv_grpc_msg_duration_seconds_sum"] {
         let of_clients = |labels: &Labels| {
             labels.get("type").is_some_and(|kind| ["kv_get", "kv_prewrite"].contains(&kind))

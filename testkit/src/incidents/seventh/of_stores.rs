@@ -103,21 +103,22 @@ pub fn fifty_milliseconds_of_link(run: &mut Run) {
     }
 }
 
-/// That each store looks every five seconds, and asks PD ten times before it gives up, is TiKV's.
+/// That each store looks every five seconds is TiKV's; that it asks PD ten times each time is ours.
 pub fn removed_store_asked_for(run: &mut Run) {
     let range = lasting(run);
     for (_, instance) in run.stores() {
-        let of_store = [("instance", instance.as_str()), ("job", "tikv")];
-        for (metric, kind, per_second) in [
-            ("tikv_server_resolve_store_total", "resolve", 0.2),
-            ("tikv_server_resolve_store_total", "failed", 0.2),
-        ] {
-            let own = [("__name__", metric), ("type", kind)];
-            run.add_counter(&[own.as_slice(), of_store.as_slice()].concat(), range, per_second);
-        }
+        let failed = [
+            ("__name__", "tikv_server_resolve_store_total"),
+            ("instance", instance.as_str()),
+            ("job", "tikv"),
+            ("type", "failed"),
+        ];
+        run.add_counter(&failed, range, 0.2);
+        let looked_up = At::one("tikv_server_address_resolve_duration_secs_count", &instance);
+        raise(run, looked_up, range, 0.2);
         for part in ["_count", "_sum"] {
             let asked = At {
-                keep: |labels| labels.get("type") == Some("get_store"),
+                keep: |labels| labels.get("type") == Some("get_store_async"),
                 ..At::one(&format!("tikv_pd_request_duration_seconds{part}"), &instance)
             };
             raise(run, asked, range, if part == "_count" { 2.0 } else { 0.01 });
@@ -198,9 +199,11 @@ pub fn dropped_table_throttles_writers(run: &mut Run) {
         labels.get("type") == Some("kv_prewrite")
     });
     let destroyed = At {
-        keep: |labels| labels.get("type") == Some("unsafe_destroy_range"),
+        keep: |labels| {
+            labels.get("type") == Some("unsafe_destroy_range")
+                && labels.get("priority") == Some("unknown")
+        },
         ..At::one("tikv_grpc_msg_duration_seconds_count", &instance)
     };
-    let course = |at| if range.contains(at) { 1.0 } else { 0.0 };
-    add(run, destroyed, course);
+    add(run, destroyed, |at| if range.contains(at) { 1.0 } else { 0.0 });
 }

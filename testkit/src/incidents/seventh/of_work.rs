@@ -3,7 +3,7 @@
 use operator::model::{Labels, TimeRange, is_stale};
 use serde_json::{Value, json};
 
-use crate::incidents::changes::{At, add_gauge, pace, raise, set, slow};
+use crate::incidents::changes::{At, add_gauge, pace, raise, set};
 use crate::incidents::lasting;
 use crate::run::Run;
 
@@ -159,5 +159,9 @@ pub fn first_scan_of_a_log_backup(run: &mut Run) {
         };
         pace(run, of_clients, range, 0.2);
     }
-    slow(run, "tikv_grpc_msg_duration_seconds", None, range, 0.092);
+    for (_, instance) in run.stores() {
+        run.slow_down_those("tikv_grpc_msg_duration_seconds", &instance, range, 0.092, |labels| {
+            labels.get("type").is_some_and(|kind| ["kv_get", "kv_prewrite"].contains(&kind))
+        });
+    }
 }
