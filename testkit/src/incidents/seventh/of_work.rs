@@ -25,13 +25,13 @@ fn busy(run: &mut Run, instance: Option<&str>, range: TimeRange, threads: &[(&st
 }
 
 /// How a region that takes 20 MB/s of writes stands in PD's list of hot ones.
-fn hot_region(leads: bool) -> Value {
+fn hot_region(store: u64) -> Value {
     json!({
         "store_bytes": 24e6, "store_keys": 32e3, "store_query": 5e3, "store_cpu": 0,
         "total_flow_bytes": 20e6, "total_flow_keys": 30e3, "total_flow_query": 5e3, "total_flow_cpu": 0,
         "regions_count": 1,
         "statistics": [{
-            "store_id": 1, "stores": [1, 4, 6], "is_leader": leads, "is_learner": false,
+            "store_id": store, "stores": [1, 4, 6], "is_leader": store == 1, "is_learner": false,
             "region_id": 2, "hot_degree": 60, "anti_count": 2,
             "flow_bytes": 20e6, "flow_keys": 30e3, "flow_query": 5e3, "flow_cpu": 0,
         }],
@@ -41,7 +41,7 @@ fn hot_region(leads: bool) -> Value {
 /// The thread has one overloaded store; twelve times the writes, and how busy which threads are, is ours.
 pub fn new_index_takes_all_writes(run: &mut Run) {
     let range = lasting(run);
-    let (id, instance, _) = run.store(0);
+    let (_, instance, _) = run.store(0);
     for metric in SERVED {
         let writes = At {
             keep: |labels| labels.get("type") == Some("kv_prewrite"),
@@ -62,10 +62,9 @@ pub fn new_index_takes_all_writes(run: &mut Run) {
     busy(run, Some(&instance), range, &threads);
     raise(run, At::one("process_cpu_seconds_total", &instance), range, 1.6);
     run.bodies("/hotspot/regions/write", range, |_, body| {
-        body["as_leader"][id.to_string()] = hot_region(true);
-        body["as_peer"][id.to_string()] = hot_region(true);
-        for follower in ["4", "6"] {
-            body["as_peer"][follower] = hot_region(false);
+        body["as_leader"]["1"] = hot_region(1);
+        for store in [1, 4, 6] {
+            body["as_peer"][store.to_string()] = hot_region(store);
         }
     });
     run.bodies("/hotspot/stores", range, |_, body| {
