@@ -119,9 +119,10 @@ pub fn peers_move_to_and_fro(run: &mut Run) {
     }
     let finished = "pd_schedule_finish_operator_steps_duration_seconds";
     for (part, per_second) in [("_count", 0.1), ("_sum", 0.0125)] {
+        let metric = format!("{finished}{part}");
         let steps = At {
             keep: |labels| labels.get("type").is_some_and(|kind| STEPS.contains(&kind)),
-            ..At::all(&format!("{finished}{part}"))
+            ..At::all(&metric)
         };
         raise(run, steps, whole, per_second);
     }

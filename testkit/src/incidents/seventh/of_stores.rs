@@ -117,9 +117,10 @@ pub fn removed_store_asked_for(run: &mut Run) {
         let looked_up = At::one("tikv_server_address_resolve_duration_secs_count", &instance);
         raise(run, looked_up, range, 0.2);
         for part in ["_count", "_sum"] {
+            let metric = format!("tikv_pd_request_duration_seconds{part}");
             let asked = At {
                 keep: |labels| labels.get("type") == Some("get_store_async"),
-                ..At::one(&format!("tikv_pd_request_duration_seconds{part}"), &instance)
+                ..At::one(&metric, &instance)
             };
             raise(run, asked, range, if part == "_count" { 2.0 } else { 0.01 });
         }
