@@ -219,7 +219,7 @@ fn notes_are_counted_and_stay_out_on_request() {
     let made = operator(dir.path(), &["export", noted, "-o", "a.gz"]);
     let said = printed(&made);
     assert!(said.contains("1 text of persons or commands"), "{said}");
-    assert!(said.contains("captures/.pseudonym-key: keep it to yourself"), "{said}");
+    assert!(said.contains("made, captures/.pseudonym-key: exports with another key"), "{said}");
     let made = operator(dir.path(), &["export", noted, "-o", "b.gz", "--no-events"]);
     let said = printed(&made);
     assert!(!said.contains("1 text") && said.contains("Left out: notes, marks"), "{said}");
