@@ -265,7 +265,7 @@ pub enum OfCaptures {
     Incidents {
         /// Judge captures instead: a folder of folders NAME, each with `NAME.capture` and `expected.json`
         folder: Option<PathBuf>,
-        /// Only incidents with this in their name
+        /// Only incidents with this in their name or in that of their set
         #[arg(long, default_value = "")]
         only: String,
         /// Print the verdicts on held-out incidents too, and not only how many are named

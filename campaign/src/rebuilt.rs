@@ -76,9 +76,9 @@ fn print(verdict: &Verdict) {
     }
 }
 
-/// Judges every incident with `only` in its name, each with everything that was recorded and with what failure
-/// modes name alone; fails where the quiet run has a cause, or an incident is called healthy. Of incidents that are
-/// held out only the counts are printed, unless `held_out` is set.
+/// Judges every incident with `only` in its name or in that of its set, each with everything that was recorded and with
+/// what failure modes name alone; fails where the quiet run has a cause, or an incident is called healthy. Of incidents
+/// that are held out only the counts are printed, unless `held_out` is set.
 pub fn run(only: &str, held_out: bool) -> Result<()> {
     let quiet = quiet();
     let verdict = quiet.verdict();
@@ -91,7 +91,8 @@ pub fn run(only: &str, held_out: bool) -> Result<()> {
     let names: Vec<&str> = sets().iter().map(|(name, _)| *name).collect();
     for (name, incidents) in sets() {
         let set = names.iter().position(|one| *one == name).expect("it is one of them");
-        for incident in incidents.iter().filter(|one| one.name.contains(only)) {
+        let is_asked = |one: &&Incident| one.name.contains(only) || name.contains(only);
+        for incident in incidents.iter().filter(is_asked) {
             let tally = tallies.entry((set, incident.half)).or_default();
             let (run, show) = (incident.run(&quiet), show(incident.half));
             tally.take(incident, "whole", &run, show);

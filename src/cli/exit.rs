@@ -73,7 +73,7 @@ Exit codes:
   11   replay cannot tell whether something is broken; of rules: one cannot be
        evaluated, none can fire (rules replay), one cannot fire (rules check)
   12   the command that a recording ran failed; the recording is sealed
-  13   the recording ended with nothing in it
+  13   the recording ended with nothing in it but the recorder's own metrics
   14   the recording was stopped before its planned end; it is sealed, and
        shorter
   130  interrupted before the end";

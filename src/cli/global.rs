@@ -20,7 +20,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(crate) dir: PathBuf,
     /// Who may read the captures that are made: an octal number, from which the umask takes more away
-    #[arg(long, global = true, value_name = "MODE", env = "OPERATOR_FILE_MODE", default_value = "0600", value_parser = file_mode)]
+    #[arg(long, global = true, value_name = "MODE", env = "OPERATOR_FILE_MODE", hide_env_values = true, default_value = "0600", value_parser = file_mode)]
     pub(crate) file_mode: FileMode,
     /// What results look like: text or json; of `replay` also prompt, of `query` csv or parquet, of `report`
     /// html or markdown

@@ -242,7 +242,18 @@ fn latest(dir: &Path) -> Option<PathBuf> {
     opened.max().map(|(_, _, path)| path)
 }
 
+/// What else may be meant by a name: captures of that name one folder deeper, or else similar names.
 fn nearest(dir: &Path, name: &str) -> Vec<String> {
+    let deeper = places(dir).into_iter().flat_map(|place| folders(&place));
+    let called: Vec<String> = deeper
+        .flat_map(|folder| captures(&folder))
+        .filter(|path| run_name(path) == name)
+        .map(|path| escape_path(&path))
+        .take(3)
+        .collect();
+    if !called.is_empty() {
+        return called;
+    }
     let mut names: Vec<(usize, String)> = places(dir)
         .iter()
         .flat_map(|place| captures(place))
@@ -253,6 +264,15 @@ fn nearest(dir: &Path, name: &str) -> Vec<String> {
     names.sort();
     names.dedup();
     names.into_iter().take(3).map(|(_, known)| known).collect()
+}
+
+/// The folders in a folder, ascending by name.
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
 }
 
 /// The Levenshtein distance in bytes.
@@ -269,6 +289,16 @@ mod tests {
         assert_eq!(edit_distance("chaos-01", "chaos-10"), 2);
         assert_eq!(edit_distance("kitten", "sitting"), 3);
         assert_eq!(edit_distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn a_run_one_folder_deeper_is_what_may_be_meant() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(dir.path().join("pd")).expect("the directory is writable");
+        let path = dir.path().join("pd/drain.capture");
+        fs::write(&path, b"").expect("the directory is writable");
+        assert_eq!(nearest(dir.path(), "drain"), [escape_path(&path)]);
+        assert!(!nearest(dir.path(), "drain2").contains(&escape_path(&path)));
     }
 
     #[test]

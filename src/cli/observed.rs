@@ -68,8 +68,12 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
         let why = none_succeeded(observed.asked);
         return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
     }
-    if !observed.gaps.is_empty() {
+    if observed.gaps.iter().any(|source| !matches!(source, Source::PdMember(_))) {
         return Ok(());
+    }
+    if !observed.gaps.is_empty() {
+        let why = "no request to PD could be sent".to_owned();
+        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
     }
     if plan.sources.scrapes_alone() {
         let why = "PD listed no member or store that could be scraped".to_owned();

@@ -296,7 +296,7 @@ impl TimeRange {
 pub enum TimeParseError {
     /// Not an instant.
     #[error(
-        "cannot read {0:?} as a time: use a date and time (2026-11-24T16:17:09Z, UTC where it has no zone), a time of day in UTC (16:17:09), unix seconds, `now` or an offset such as -2h"
+        "cannot read {0:?} as a time: use a date and time (2026-11-24T16:17:09Z, UTC where it has no zone), a time of day in UTC (16:17:09), unix seconds, `now`, or an offset with its sign, such as -2h"
     )]
     Instant(String),
     /// Not a duration.

@@ -182,6 +182,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether it is a TiFlash, by the placement label that TiFlash's own configuration sets.
+    pub fn is_tiflash(&self) -> bool {
+        self.labels.iter().any(|label| label.key == "engine" && label.value.starts_with("tiflash"))
+    }
+
     /// Where the store stands in its life, as PD says since release 6; `None` for an older one, which
     /// lists no such state.
     pub fn known_node_state(&self) -> Option<NodeState> {

@@ -56,6 +56,12 @@ pub struct Topology {
 }
 
 impl Topology {
+    /// The versions of the stores that are TiKV, without those that list none.
+    pub fn tikv_versions(&self) -> BTreeSet<String> {
+        let tikv = self.stores.values().filter(|store| !store.is_tiflash());
+        tikv.map(|store| store.version.clone()).filter(|version| !version.is_empty()).collect()
+    }
+
     /// Takes in one answer; answers go in in the order of [`PdAnswer::observed`].
     ///
     /// # Errors

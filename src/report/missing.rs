@@ -52,6 +52,7 @@ pub(super) fn versions(report: &ReplayReport) -> Vec<(&'static str, String)> {
     let meta = &report.meta;
     let known = [
         ("PD", report.pd_version()),
+        ("TiKV", report.tikv_version()),
         ("Prometheus", meta.versions.prometheus.clone()),
         ("Recorded by", Some(format!("operator {}", meta.versions.operator))),
         ("Exported by", meta.export.as_ref().map(|export| format!("operator {}", export.build))),

@@ -186,7 +186,7 @@ fn spaced(text: &[char]) -> impl Iterator<Item = char> {
 
 /// How many characters of a word that is longer than a line go onto it: up to the last separator in its second half.
 fn piece_of(word: &[char], width: usize) -> usize {
-    let separates = |c: char| matches!(c, '|' | ',' | ';' | '/' | '&' | '\u{a0}');
+    let separates = |c: char| matches!(c, '|' | ',' | ';' | '/' | '&' | '{' | '\u{a0}');
     let last = (width / 2..width).rev().find(|&place| separates(word[place]));
     last.map_or(width, |place| place + 1)
 }
@@ -208,6 +208,7 @@ mod tests {
         assert_eq!(wrap("leaders: store\u{a0}4 gone", 14), ["leaders:", "store 4 gone"]);
         assert_eq!(wrap("abcdefghijklmno", 10), ["abcdefghij", "klmno"]);
         assert_eq!(wrap("an abcdefg|hijk|lm", 10), ["an", "abcdefg|", "hijk|lm"]);
+        assert_eq!(wrap("sum(up{job=\"a\"})", 12), ["sum(up{", "job=\"a\"})"]);
         assert_eq!(wrap("abcdefghijklmno p", 10), ["abcdefghij", "klmno p"]);
         assert_eq!(wrap("", 10), [""]);
     }

@@ -75,6 +75,14 @@ impl ReplayReport {
         });
         self.meta.versions.pd.clone().or(answered)
     }
+
+    /// The version of TiKV as PD lists it, at the end, else at the start. Several where stores differ; `None` where PD
+    /// lists none.
+    pub fn tikv_version(&self) -> Option<String> {
+        let versions = [&self.last, &self.initial].map(|state| &state.tikv_versions);
+        let known = versions.into_iter().find(|versions| !versions.is_empty())?;
+        Some(known.iter().map(String::as_str).collect::<Vec<_>>().join(" and "))
+    }
 }
 
 /// A part of the capture that could not be read.

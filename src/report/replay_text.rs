@@ -92,6 +92,7 @@ impl Page {
             .filter(|_| !versions.operator.is_empty());
         let versions: Vec<String> = [
             version("PD", &report.pd_version()),
+            version("TiKV", &report.tikv_version()),
             version("Prometheus", &versions.prometheus),
             operator,
         ]

@@ -267,7 +267,7 @@ impl Page {
             self.wrapped(2, &names.join(", "));
         }
         if !near.is_empty() && !rules.is_empty() {
-            self.wrapped(2, "compared with no number, or with nothing to compare:");
+            self.wrapped(2, "without a comparison that is shown:");
         }
         if rules.is_empty() {
             return;

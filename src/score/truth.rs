@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use anyhow::Context;
-use serde::de::DeserializeOwned;
+use chrono::DateTime;
+use serde::de::{DeserializeOwned, Error};
 use serde_json::{Map, Value};
 
 use super::baselines::Guess;
@@ -116,7 +117,7 @@ impl Truth {
             node: read(&fields, "node")?,
             store_id: read(&fields, "store_id")?,
             address: read(&fields, "address")?,
-            t_inject_ms: read(&fields, "t_inject_ms")?,
+            t_inject_ms: read_instant(&fields, "t_inject_ms")?,
         })
     }
 
@@ -416,6 +417,18 @@ fn read<T: DeserializeOwned>(
 ) -> Result<Option<T>, TruthError> {
     let value = fields.get(field).cloned().unwrap_or_default();
     serde_json::from_value(value).map_err(|source| TruthError::Field { field, source })
+}
+
+/// An instant in milliseconds since the Unix epoch, which may also be written as a date and time with a zone.
+fn read_instant(
+    fields: &Map<String, Value>,
+    field: &'static str,
+) -> Result<Option<i64>, TruthError> {
+    let Some(Value::String(text)) = fields.get(field) else { return read(fields, field) };
+    let read = DateTime::parse_from_rfc3339(text);
+    let read = read.map_err(|error| serde_json::Error::custom(format!("{text:?}: {error}")));
+    let at = read.map_err(|source| TruthError::Field { field, source })?;
+    Ok(Some(at.timestamp_millis()))
 }
 
 fn check_mode(field: &'static str, name: Option<&str>, nature: Nature) -> Result<(), TruthError> {

@@ -7,6 +7,7 @@ mod digests;
 mod options;
 mod writing;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use check::check;
@@ -21,7 +22,7 @@ use super::pseudonyms::{Mapping, Originals};
 use super::walk::{Walk, is_free_text};
 use crate::capture::{CaptureError, CaptureReader, PdOrder, PdVisit, Rewrite};
 use crate::model::{AsOf, Loss, TimeRange, Unreadable, unreadable_within};
-use crate::pd::{MEMBERS, STATUS, VERSION, version};
+use crate::pd::{MEMBERS, STATUS, STORES, Topology, VERSION, version};
 use crate::session::{Session, View};
 
 pub use digests::{file_sha256, verdict_digest};
@@ -116,11 +117,13 @@ fn export_as(
     pack(&compact, &path, page.as_ref(), options.mode)?;
     let (bytes, file_sha256) = size_and_digest(&path)?;
     let free_texts = written.events()?.iter().filter(|event| is_free_text(event)).count();
+    let (pd_version, tikv_versions) = versions(&written)?;
     Ok(Exported {
         path,
         meta: written.meta().clone(),
         window: written.window(),
-        pd_version: pd_version(&written)?,
+        pd_version,
+        tikv_versions,
         bytes,
         file_sha256,
         capture_digest: written.digest()?,
@@ -162,17 +165,23 @@ struct Lost {
     unreadable: Vec<Unreadable>,
 }
 
-/// The version of PD in the metadata of a capture, else the first that an answer of PD states.
-fn pd_version(reader: &CaptureReader) -> Result<Option<String>, CaptureError> {
-    let mut found = reader.meta().versions.pd.clone();
-    if found.is_none() {
-        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
-        reader.visit_pd_answers(visit, |answer| {
-            if found.is_none() && [VERSION, STATUS, MEMBERS].contains(&answer.path.as_str()) {
-                found = answer.success().and_then(version);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(found)
+/// The version of PD in the metadata of a capture, else the first that an answer of PD states; and those of TiKV in the
+/// first list of stores.
+fn versions(reader: &CaptureReader) -> Result<(Option<String>, BTreeSet<String>), CaptureError> {
+    let mut pd = reader.meta().versions.pd.clone();
+    let mut tikv = BTreeSet::new();
+    let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
+    reader.visit_pd_answers(visit, |answer| {
+        if pd.is_none() && [VERSION, STATUS, MEMBERS].contains(&answer.path.as_str()) {
+            pd = answer.success().and_then(version);
+        }
+        if tikv.is_empty() && answer.path == STORES {
+            let mut listed = Topology::default();
+            // A list that cannot be read says nothing of versions, and the next one may.
+            let _ = listed.apply(&answer);
+            tikv = listed.tikv_versions();
+        }
+        Ok(())
+    })?;
+    Ok((pd, tikv))
 }

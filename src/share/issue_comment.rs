@@ -35,15 +35,24 @@ pub fn issue_comment(exported: &Exported) -> String {
             said_of_whole(whole)
         );
     }
+    if exported.path.extension().is_some_and(|extension| extension == "html") {
+        let _ = writeln!(
+            text,
+            "\nThe file opens in any browser, as a report. What it holds is judged again with:"
+        );
+    }
     let _ = write!(text, "\n```sh\noperator replay {file_name}\n```\n\n");
     let version = |version: &Option<String>| match version {
         // A plus sign means something at the beginning of a line alone.
         Some(version) => escape_markdown(version).replace("\\+", "+"),
         None => "unknown".to_owned(),
     };
+    let tikv: Vec<&str> = exported.tikv_versions.iter().map(String::as_str).collect();
+    let tikv = (!tikv.is_empty()).then(|| tikv.join(" and "));
     let rows = [
         ("window", format!("{} to {}", exported.window.start, exported.window.end)),
         ("PD", version(&exported.pd_version)),
+        ("TiKV", version(&tikv)),
         ("Prometheus", version(&meta.versions.prometheus)),
         ("recorded by", format!("operator {}", escape_markdown(&meta.versions.operator))),
         ("file, SHA-256", exported.file_sha256.clone()),

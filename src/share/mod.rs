@@ -29,6 +29,6 @@ pub use export::{
 pub use issue_comment::issue_comment;
 pub use key::{KEY_BYTES, Key, KeyError};
 pub use pack::Page;
-pub use pseudonyms::{Mapping, Scrubbed};
+pub use pseudonyms::{Mapping, Reversed, Scrubbed};
 pub use reporter::compared_with_reporter;
 pub use scan::{Leak, Scanner, Secrets};

@@ -293,15 +293,24 @@ impl Mapping {
     /// # Errors
     ///
     /// [`regex::Error`] where there are too many pseudonyms for one pattern.
-    pub fn reverse(&self, text: &str) -> Result<String, regex::Error> {
+    pub fn reverse(&self, text: &str) -> Result<Reversed, regex::Error> {
         let pattern = format!(r"\b(?:(?:{})-\d+|\d{{5,}})\b", STEMS.join("|"));
         let originals = self.by_pseudonym();
+        let (mut translated, mut unknown) = (0, BTreeSet::new());
         let replaced =
             regex::Regex::new(&pattern)?.replace_all(text, |found: &regex::Captures<'_>| {
                 let pseudonym = &found[0];
-                originals.get(pseudonym).cloned().unwrap_or_else(|| pseudonym.to_owned())
+                if let Some(original) = originals.get(pseudonym) {
+                    translated += 1;
+                    return original.clone();
+                }
+                // A number alone is hardly ever a pseudonym.
+                if pseudonym.contains('-') {
+                    unknown.insert(pseudonym.to_owned());
+                }
+                pseudonym.to_owned()
             });
-        Ok(replaced.into_owned())
+        Ok(Reversed { text: replaced.into_owned(), translated, unknown })
     }
 
     /// Every original by its pseudonym. Keys are in hexadecimal, as PD writes them.
@@ -365,6 +374,17 @@ pub struct Scrubbed {
     pub passed: u64,
     /// Words that were replaced.
     pub replaced: u64,
+}
+
+/// A text whose pseudonyms were translated back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reversed {
+    /// The text with originals.
+    pub text: String,
+    /// How many pseudonyms were translated.
+    pub translated: u64,
+    /// Names that look like pseudonyms and are none of the mapping, which stand as they were.
+    pub unknown: BTreeSet<String>,
 }
 
 /// Replaces what a mapping knows, and masks the rest.

@@ -72,7 +72,24 @@ impl Obstacle {
             return Self::of_tls(tls);
         }
         let closed = if url.starts_with("https:") { Self::ClosedTls } else { Self::Closed };
-        causes.iter().find_map(|cause| Self::of_connection(*cause, closed))
+        let alert = causes.iter().find_map(|cause| Self::of_alert(&cause.to_string()));
+        alert.or_else(|| causes.iter().find_map(|cause| Self::of_connection(*cause, closed)))
+    }
+
+    /// What the server refuses by an alert of TLS that came once requests were under way. Over HTTP/2, which Go's
+    /// servers speak with TLS, nothing but the text of the error is left of it.
+    fn of_alert(text: &str) -> Option<Self> {
+        match text.rsplit_once("received fatal alert: ")?.1 {
+            "CertificateRequired" => Some(Self::ClientCertificateMissing),
+            "BadCertificate"
+            | "UnsupportedCertificate"
+            | "CertificateRevoked"
+            | "CertificateExpired"
+            | "CertificateUnknown"
+            | "UnknownCA"
+            | "AccessDenied" => Some(Self::ClientCertificateRefused),
+            _ => None,
+        }
     }
 
     /// The obstacle that an answer with status 400 names.

@@ -1,5 +1,7 @@
 //! The cluster at one end of the window, as a header for the timeline.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::model::{Series, Store, Timestamp, is_stale};
@@ -61,6 +63,8 @@ pub struct StateSummary {
     pub leader: Option<String>,
     /// Stores by id.
     pub stores: Vec<StoreLine>,
+    /// The versions of TiKV among them, ascending.
+    pub tikv_versions: BTreeSet<String>,
     /// How many regions there are.
     pub regions: Option<u64>,
     /// Scrape targets by name.
@@ -94,6 +98,7 @@ pub(crate) fn summary(
         members,
         leader: topology.leader.clone(),
         stores: topology.stores.values().map(store_line).collect(),
+        tikv_versions: topology.tikv_versions(),
         regions: topology.region_count,
         targets: targets(series, end),
         imbalance: [

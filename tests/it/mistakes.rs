@@ -47,6 +47,9 @@ fn a_mark_outside_of_the_run_is_refused() {
         let (code, _, errors) = run(dir.path(), &[&["mark", "a", "x"], at].concat());
         assert_eq!(code, Some(2), "{at:?}: {errors}");
         assert!(errors.contains("outside of the run, 2026-11-24T16:27:04"), "{errors}");
+        let is_told = |advice: &str| errors.contains(advice);
+        assert_eq!(is_told("say when it happened"), at.is_empty(), "{errors}");
+        assert_eq!(is_told("the run is 9m16s long"), !at.is_empty(), "{errors}");
     }
     let (code, text, errors) = run(dir.path(), &["mark", "a", "hi", "--at", "-1m"]);
     assert_eq!(code, Some(0), "{errors}");
@@ -58,11 +61,11 @@ fn the_version_of_pd_is_that_of_its_answers_where_none_was_noted() {
     let dir = empty_dir();
     let chaos = bundled("chaos-02");
     let (_, text, _) = run(dir.path(), &["replay", &chaos]);
-    assert!(text.contains("PD v8.5.8, Prometheus"), "{text}");
+    assert!(text.contains("PD v8.5.8, TiKV 8.5.8, Prometheus"), "{text}");
     let export = ["export", &chaos, "--no-redact", "--to", "+30s", "-o", "a.capture.gz"];
     let (code, text, errors) = run(dir.path(), &export);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(text.contains("| PD | v8.5.8 |"), "{text}");
+    assert!(text.contains("| PD | v8.5.8 |") && text.contains("| TiKV | 8.5.8 |"), "{text}");
 }
 
 #[test]
@@ -166,8 +169,10 @@ fn a_truth_of_another_time_and_a_second_truth_are_refused() {
     let (code, _, errors) = seal("1795540000000", &["--replace"]);
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("outside of the run"), "{errors}");
-    let (code, _, errors) = seal(inside, &["--replace"]);
-    assert_eq!(code, Some(0), "{errors}");
+    for at in [inside, "\"2026-11-24T16:31:40Z\""] {
+        let (code, _, errors) = seal(at, &["--replace"]);
+        assert_eq!(code, Some(0), "{errors}");
+    }
 }
 
 #[test]
@@ -295,4 +300,22 @@ fn a_command_that_is_called_otherwise_is_suggested() {
         assert_eq!(code, Some(2));
         assert!(errors.contains(meant), "{called}: {errors}");
     }
+}
+
+#[test]
+fn a_command_to_record_around_stands_behind_dashes() {
+    let (code, _, errors) =
+        run(empty_dir().path(), &["record", "--pd", "http://127.0.0.1:1", "./break.sh"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("put -- before the command"), "{errors}");
+    let (_, _, errors) = run(empty_dir().path(), &["replay", "a", "b"]);
+    assert!(!errors.contains("put --"), "{errors}");
+}
+
+#[test]
+fn a_pd_whose_name_is_unknown_leaves_nothing_recorded() {
+    let pd = ["--pd", "http://no-such-host.invalid:2379", "--for", "1s"];
+    let (code, _, errors) = run(empty_dir().path(), &[&["record", "--run", "a"], &pd[..]].concat());
+    assert_eq!(code, Some(13), "{errors}");
+    assert!(errors.contains("no request to PD could be sent"), "{errors}");
 }

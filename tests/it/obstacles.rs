@@ -21,7 +21,13 @@ const NOT_FOUND: &[u8] = b"HTTP/1.1 404 x\r\ncontent-length: 0\r\nconnection: cl
 
 /// A server that does the same with every connection; the port it listens on.
 fn server(serve: impl Fn(TcpStream) -> std::io::Result<()> + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listen(TcpListener::bind("127.0.0.1:0").expect("a port is free"), serve)
+}
+
+fn listen(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream) -> std::io::Result<()> + Send + 'static,
+) -> u16 {
     let port = listener.local_addr().expect("it is bound").port();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -68,6 +74,20 @@ fn tls(config: ServerConfig) -> u16 {
     })
 }
 
+/// A server as Go's are, on IPv6: over TLS it speaks HTTP/2, whose preface comes before the client's certificate is judged.
+/// `None` where this machine has no IPv6.
+fn tls_of_go(mut config: ServerConfig) -> Option<u16> {
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("[::1]:0").ok()?;
+    Some(listen(listener, move |mut stream| {
+        let connection = ServerConnection::new(Arc::clone(&config));
+        let mut connection = connection.expect("the configuration is valid");
+        while connection.complete_io(&mut stream).is_ok() {}
+        Ok(())
+    }))
+}
+
 /// An authority, whose certificate lies in `ca.pem` of a folder.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -83,8 +103,17 @@ impl Authority {
 
     /// A certificate for `name`, valid up to `year`.
     fn issue(&self, name: &str, year: i32) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        self.issue_for(&[name], year)
+    }
+
+    fn issue_for(
+        &self,
+        names: &[&str],
+        year: i32,
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new([name.to_owned()]).expect("a valid name");
+        let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();
+        let mut params = CertificateParams::new(names).expect("valid names");
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.0).expect("it signs");
@@ -119,7 +148,7 @@ impl Authority {
         roots.add(self.0.der().clone()).expect("it is an authority");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-        let (certificate, key) = self.issue("127.0.0.1", 2200);
+        let (certificate, key) = self.issue_for(&["127.0.0.1", "::1"], 2200);
         builder()
             .with_client_cert_verifier(verifier.build().expect("it has a root"))
             .with_single_cert(vec![certificate], key)
@@ -180,6 +209,9 @@ fn a_certificate_that_is_not_trusted_is_told_by_its_cause() {
     told(authority.server_of_version_1(), trusting, "X.509 version 1", "X.509 version 3");
     told(authority.strict_server(), trusting, "client certificate", "--cert-file");
     told(good(), trusting, "not PD", "2379");
+    let Some(port) = tls_of_go(authority.strict_server()) else { return };
+    let url = format!("https://[::1]:{port}");
+    assert_told(folder, &url, trusting, "requires a client certificate", "--cert-file");
 }
 
 #[test]

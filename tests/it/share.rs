@@ -91,8 +91,11 @@ fn every_command_opens_what_was_exported_by_path_and_from_stdin() {
     let from = bundled("pd/pd-03.capture");
     let from = from.to_str().expect("the path is UTF-8");
     let made = operator(dir.path(), &["export", from, "-o", "a.capture.gz", "--map", "map.json"]);
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    assert!(String::from_utf8_lossy(&made.stdout).contains("operator replay a.capture.gz"));
+    assert!(made.status.success(), "{}", printed(&made));
+    assert!(printed(&made).contains("a new key of pseudonyms was made"), "{}", printed(&made));
+    let markdown = String::from_utf8_lossy(&made.stdout);
+    assert!(markdown.contains("operator replay a.capture.gz"), "{markdown}");
+    assert!(!markdown.contains("browser"), "{markdown}");
     // As JSON, since the text advises commands that name the file as it was given.
     let replayed = operator(dir.path(), &["replay", "a.capture.gz", "--format", "json"]);
     assert_eq!(replayed.status.code(), Some(10));
@@ -107,6 +110,8 @@ fn every_command_opens_what_was_exported_by_path_and_from_stdin() {
     assert_eq!(operator(dir.path(), &["mark", "a.capture.gz", "x"]).status.code(), Some(8));
     let scrubbed = operator(dir.path(), &["redact", "--map", "map.json"]);
     assert!(scrubbed.status.success());
+    let reversed = operator(dir.path(), &["redact", "--map", "map.json", "--reverse"]);
+    assert!(printed(&reversed).contains("0 pseudonyms translated"), "{}", printed(&reversed));
     let imported = operator(dir.path(), &["import", "a.capture.gz", "--run", "theirs"]);
     assert!(imported.status.success());
     let theirs = operator(dir.path(), &["replay", "theirs", "--format", "json"]);
@@ -120,7 +125,8 @@ fn every_command_opens_a_page_with_a_capture_inside() {
     let from = bundled("pd/pd-03.capture");
     let from = from.to_str().expect("the path is UTF-8");
     let made = operator(dir.path(), &["export", from, "--html", "-o", "a.html"]);
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(made.status.success(), "{}", printed(&made));
+    assert!(printed(&made).contains("opens in any browser"), "{}", printed(&made));
     let replayed = operator(dir.path(), &["replay", "a.html", "--format", "json"]);
     assert_eq!(replayed.status.code(), Some(10));
     let stdin = fs::File::open(dir.path().join("a.html")).expect("it was written");
@@ -213,7 +219,7 @@ fn notes_are_counted_and_stay_out_on_request() {
     let made = operator(dir.path(), &["export", noted, "-o", "a.gz"]);
     let said = printed(&made);
     assert!(said.contains("1 text of persons or commands"), "{said}");
-    assert!(said.contains("captures/.pseudonym-key: keep it to yourself"), "{said}");
+    assert!(said.contains("made, captures/.pseudonym-key: exports with another key"), "{said}");
     let made = operator(dir.path(), &["export", noted, "-o", "b.gz", "--no-events"]);
     let said = printed(&made);
     assert!(!said.contains("1 text") && said.contains("Left out: notes, marks"), "{said}");

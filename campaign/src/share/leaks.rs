@@ -1,8 +1,10 @@
 //! Whether anything planted in a capture is left in its export, in the Markdown beside it or in the page.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use fastrand::Rng;
 use operator::report::{PageContent, html_page, markdown, run_report};
 use operator::session::{Session, View};
 use operator::share::{
@@ -27,22 +29,8 @@ struct Tally {
 /// Exports captures with planted secrets and looks for these; then bundled captures, and looks for addresses.
 pub fn run(exports: usize, folders: &[PathBuf], seed: u64) -> Result<()> {
     let scratch = tempfile::tempdir()?;
-    let mut rng = fastrand::Rng::with_seed(seed);
     let namings = Naming::all();
-    let (mut moved, mut tally) = (Moved::default(), Tally::default());
-    for number in 0..exports {
-        let naming = namings[number % namings.len()];
-        let from = scratch.path().join("planted.capture");
-        let secrets = write(&from, naming, &mut moved, &mut rng)?;
-        if number < namings.len() {
-            tally.search_plain(&from, &secrets, scratch.path())?;
-        }
-        for leak in tally.export(&from, &secrets, scratch.path())? {
-            println!("{naming} {number}: {leak}");
-        }
-        std::fs::remove_file(&from)?;
-    }
-    let Tally { planted, found, refused, plain } = tally;
+    let Tally { planted, found, refused, plain } = planted(exports, &namings, seed)?;
     println!("{} of {} secrets found where nothing is redacted", plain.1, plain.0);
     println!(
         "{planted} secrets planted in {exports} exports under {} namings, {found} found, {refused} not finished",
@@ -55,7 +43,55 @@ pub fn run(exports: usize, folders: &[PathBuf], seed: u64) -> Result<()> {
     Ok(())
 }
 
+/// Tries the exports on every processor. A naming belongs to one of them, since making its run takes longest.
+fn planted(exports: usize, namings: &[Naming], seed: u64) -> Result<Tally> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let tried: Vec<Result<Tally>> = std::thread::scope(|scope| {
+        let begin =
+            |worker| scope.spawn(move || tried_by(worker, threads, (exports, namings, seed)));
+        let workers: Vec<_> = (0..threads).map(begin).collect();
+        workers.into_iter().map(|one| one.join().expect("a panic ends the campaign")).collect()
+    });
+    tried.into_iter().try_fold(Tally::default(), |sum, one| Ok(sum.plus(&one?)))
+}
+
+/// Tries the exports of one worker. What is planted in one follows from its number alone.
+fn tried_by(
+    worker: usize,
+    workers: usize,
+    (exports, namings, seed): (usize, &[Naming], u64),
+) -> Result<Tally> {
+    let scratch = tempfile::tempdir()?;
+    let (mut moved, mut tally) = (Moved::default(), Tally::default());
+    for number in 0..exports {
+        let one = number % namings.len();
+        if one % workers != worker {
+            continue;
+        }
+        let (naming, mut rng) = (namings[one], Rng::with_seed(seed.wrapping_add(number as u64)));
+        let from = scratch.path().join("planted.capture");
+        let secrets = write(&from, naming, &mut moved, &mut rng)?;
+        if number < namings.len() {
+            tally.search_plain(&from, &secrets, scratch.path())?;
+        }
+        for leak in tally.export(&from, &secrets, scratch.path())? {
+            println!("{naming} {number}: {leak}");
+        }
+        std::fs::remove_file(&from)?;
+    }
+    Ok(tally)
+}
+
 impl Tally {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            planted: self.planted + other.planted,
+            found: self.found + other.found,
+            refused: self.refused + other.refused,
+            plain: (self.plain.0 + other.plain.0, self.plain.1 + other.plain.1),
+        }
+    }
+
     /// Exports a capture and returns what is left in it, a line each.
     fn export(&mut self, from: &Path, secrets: &[Vec<u8>], scratch: &Path) -> Result<Vec<String>> {
         self.planted += secrets.len();

@@ -125,7 +125,7 @@ fn as_text(a: &Side, b: &Side, compared: &[Compared], same: bool) -> Vec<String>
     lines
 }
 
-/// `since 2026-11-24T16:30:50.967Z to 16:34:36.100Z, confidence 0.97`.
+/// `from 2026-11-24T16:30:50.967Z to 16:34:36.100Z, confidence 0.97`.
 fn when(cause: &Value) -> String {
     let at = |field: &str| cause[field].as_i64().map(Timestamp::from_millis);
     let onset = at("onset_ms").map_or_else(|| "?".to_owned(), |at| at.to_string());
@@ -133,7 +133,7 @@ fn when(cause: &Value) -> String {
         Some(end) => format!("to {}", end.to_string().split_off("2026-11-24T".len())),
         None => "until the end".to_owned(),
     };
-    format!("since {onset} {end}, confidence {}", cause["confidence"])
+    format!("from {onset} {end}, confidence {}", cause["confidence"])
 }
 
 impl Compared {
@@ -241,20 +241,20 @@ mod tests {
         let b = side("two", vec![cause("store_flap", 4, 2_000), cause("slow_disk", 1, 0)]);
         let compared = compared(&a.verdict, &b.verdict);
         let lines = as_text(&a, &b, &compared, false);
-        let since = |text: &str| format!("since 1970-01-01T00:00:0{text}.000Z until the end");
+        let from = |text: &str| format!("from 1970-01-01T00:00:0{text}.000Z until the end");
         assert_eq!(
             lines,
             [
                 "A  one: fault".to_owned(),
                 "B  two: fault".to_owned(),
                 "= store_flap  store 4 (a:1)".to_owned(),
-                format!("    A {}, confidence 0.9", since("1")),
-                format!("    B {}, confidence 0.9", since("2")),
+                format!("    A {}, confidence 0.9", from("1")),
+                format!("    B {}, confidence 0.9", from("2")),
                 // What one side names twice and the other once differs.
                 "- store_flap  store 4 (a:1)".to_owned(),
-                format!("    A {}, confidence 0.9", since("9")),
+                format!("    A {}, confidence 0.9", from("9")),
                 "+ slow_disk  store 1 (a:1)".to_owned(),
-                format!("    B {}, confidence 0.9", since("0")),
+                format!("    B {}, confidence 0.9", from("0")),
             ]
         );
         let value = as_json(&a, &b, &compared, false);

@@ -15,6 +15,7 @@ use crate::cli::exit::CliError;
 use crate::cli::lookup::{PAGE_SUFFIX, STDIN as STDOUT};
 use crate::cli::pseudonym_key::{PseudonymKey, write_private};
 use crate::cli::terminal::output::{self, Format};
+use crate::cli::terminal::progress::Waiting;
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock, lookup};
 use crate::diagnose::{counted, findings_called};
@@ -135,16 +136,19 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
         true => Destination::Folder(&path),
         false => Destination::File(&path),
     };
+    let waiting = Waiting::of(global, "exporting, and searching the file for every original");
     let exported = match args.html {
         true => export_page(&from, to, &options, &page),
         false => export(&from, to, &options),
     };
+    drop(waiting);
     let exported = exported.inspect_err(|error| explain(global, error));
     let exported =
         exported.with_context(|| format!("cannot export {}", escape_path(from.shown())))?;
     // What was redacted before has pseudonyms already, and needs no key.
     let key = key.filter(|_| !was_redacted || exported.mapping.needs_key());
-    let key = key.map(|key| key.keep()).transpose()?;
+    let is_new = key.as_ref().is_some_and(PseudonymKey::is_new);
+    let key = key.map(PseudonymKey::keep).transpose()?;
     if let Some(path) = &args.map {
         let table = serde_json::to_vec_pretty(&exported.mapping)?;
         write_private(path, &table)
@@ -153,10 +157,13 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
     if !global.quiet {
         warn(args, &exported, was_redacted);
         if let Some(key) = key {
-            remark(&format!(
-                "the key of the pseudonyms is {}: keep it to yourself",
-                escape_path(&key)
-            ));
+            let key = escape_path(&key);
+            remark(&match is_new {
+                true => format!(
+                    "a new key of pseudonyms was made, {key}: exports with another key have other pseudonyms; keep it to yourself"
+                ),
+                false => format!("the key of the pseudonyms is {key}: keep it to yourself"),
+            });
         }
     }
     if is_to_stdout(args) {

@@ -10,7 +10,7 @@ use crate::capture::{self, CaptureReader, is_packed, is_unsealed};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
-use crate::model::{Event, EventKind, TimeRange, Timestamp};
+use crate::model::{Event, EventKind, TimeRange, Timestamp, duration_text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,10 +76,11 @@ fn instant(text: Option<&str>, path: &Path, now: Timestamp) -> anyhow::Result<Ti
     if is_inside || recorded.is_empty() || is_packed(path) {
         return Ok(at);
     }
-    let text = format!(
-        "{at} is outside of the run, {} to {}: say when it happened with --at, such as --at +5m from its start",
-        run.start, run.end
-    );
+    let advice = match text {
+        None => "say when it happened with --at, such as --at +5m from its start".to_owned(),
+        Some(_) => format!("the run is {} long", duration_text(run.millis())),
+    };
+    let text = format!("{at} is outside of the run, {} to {}: {advice}", run.start, run.end);
     Err(CliError::Usage(text).into())
 }
 

@@ -1,6 +1,7 @@
 //! `operator redact`.
 
 use std::ffi::OsString;
+use std::fmt::Write;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
 use crate::diagnose::counted;
 use crate::model::{escape, escape_path};
-use crate::share::{Mapping, audit, mapping_of};
+use crate::share::{Mapping, Reversed, audit, mapping_of};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,6 +39,9 @@ const USAGE: &str = "\
 operator redact --run RUN [--key FILE] [--reverse] < TEXT
        operator redact --map FILE [--reverse] < TEXT
        operator redact --check FILE [--words LIST]";
+
+/// How many names that are not in the table are listed.
+const SHOWN: usize = 8;
 
 /// Arguments of `redact`.
 #[derive(Debug, Args)]
@@ -77,7 +81,11 @@ pub fn run(global: &Global, args: &RedactArgs) -> anyhow::Result<Code> {
     io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
     let text = String::from_utf8_lossy(&bytes);
     if args.reverse {
-        output::write(mapping.reverse(&text)?.as_bytes())?;
+        let reversed = mapping.reverse(&text)?;
+        output::write(reversed.text.as_bytes())?;
+        if !global.quiet {
+            remark(&translated(&reversed));
+        }
         return Ok(Code::Ok);
     }
     let scrubbed = mapping.scrub(&text);
@@ -91,6 +99,22 @@ pub fn run(global: &Global, args: &RedactArgs) -> anyhow::Result<Code> {
         ));
     }
     Ok(Code::Ok)
+}
+
+/// How many pseudonyms were translated, and which names look like some and are not in the table.
+fn translated(reversed: &Reversed) -> String {
+    let mut text = format!("{} translated", counted(reversed.translated, "pseudonym"));
+    if !reversed.unknown.is_empty() {
+        let names: Vec<&str> = reversed.unknown.iter().map(String::as_str).take(SHOWN).collect();
+        let more = if reversed.unknown.len() > SHOWN { ", …" } else { "" };
+        let _ = write!(
+            text,
+            "; {} not in this table, so they are names of the text itself or of another run or key: {}{more}",
+            counted(reversed.unknown.len() as u64, "name"),
+            names.join(", ")
+        );
+    }
+    text
 }
 
 fn mapping(global: &Global, args: &RedactArgs) -> anyhow::Result<Mapping> {

@@ -32,14 +32,15 @@ Examples:
   operator replay latest --format json
   operator replay latest --format prompt
       to paste into an assistant
-  operator replay captures/chaos-01.capture --from -5m
+  operator replay data/chaos-01.capture --from -5m
       the last five minutes of the capture
   operator replay chaos-01 --at -3m  as it looked three minutes before the end
   operator replay chaos-01 --verify
   operator replay chaos-01 --why-not slow_disk
       what that mode needs, saw and claimed
 
-Exits with 0 where nothing is broken, 10 where something is, 11 where it cannot tell. \
+Exits with 0 where no fault was found, 10 where one was, also one that is over, 11 where it \
+cannot tell. \
 Times: a date and time, a time of day in UTC as it is printed (16:30:50), unix seconds, or \
 an offset: -5m counts back from the END of the capture and not from now, +5m on from its start. \
 The same capture gives the same bytes on every machine.";

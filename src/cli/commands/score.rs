@@ -52,7 +52,7 @@ pub struct ScoreArgs {
     /// Fail where fewer captures than this have the right first cause: a number, or a percentage such as 90%
     #[arg(long, value_name = "N", value_parser = Bound::parse)]
     at_least: Option<Bound>,
-    /// Compare with the baselines for each kind of fault too
+    /// Compare with the baselines for each kind of fault, and not only over all
     #[arg(long)]
     baselines: bool,
 }

@@ -38,8 +38,10 @@ a JSON object; each of these fields may be absent or null, and others are kept a
                them: it is about the workload
   store_id     the id of the store, a number
   address      host and port of the node
-  t_inject_ms  when it was injected, in milliseconds since 1970, within the
-               run";
+  t_inject_ms  when it was injected, within the run: milliseconds since 1970,
+               or a date and time such as \"2026-11-24T16:30:50Z\"
+
+`operator score --help` says what is done with it; docs/failure-modes.md lists the modes.";
 
 /// Arguments of `seal`.
 #[derive(Debug, Args)]
@@ -51,7 +53,7 @@ pub struct SealArgs {
     /// The file that says what was done to the cluster
     #[arg(long, value_name = "FILE")]
     truth: PathBuf,
-    /// Only check that the run is there and the truth can be scored
+    /// Only check that the run is there and the truth can be scored; of a run that has one already, with --replace
     #[arg(long)]
     dry_run: bool,
     /// Replace a truth that is sealed inside already

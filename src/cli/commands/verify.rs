@@ -16,7 +16,7 @@ use crate::share::file_sha256;
 const EXAMPLES: &str = "\
 Examples:
   operator verify chaos-01
-  operator verify captures/chaos-01.capture --format json
+  operator verify data/chaos-01.capture --format json
 
 Exits with 3 where something is damaged, after naming all of it. Of a page, the capture inside is \
 checked, and not what the page shows: replay it for that. Whoever exported a file can tell you its \
@@ -69,7 +69,9 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
             let checked = report::count(report.checked);
             if report.damage.is_empty() {
                 let path = escape_path(path.shown());
-                output::wrapped(&format!("{path}: {checked} checks of {covers}, all good"))?;
+                output::wrapped(&format!(
+                    "{path}: {checked} samples and answers of PD are what was written, in {covers}"
+                ))?;
             }
             if let Some(sha256) = sha256 {
                 output::line(&format!("file, SHA-256  {sha256}"))?;

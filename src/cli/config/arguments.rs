@@ -52,6 +52,7 @@ pub fn explain(mut error: clap::Error) -> anyhow::Result<Code> {
     }
     suggest_options_only(&mut error);
     suggest_command(&mut error);
+    suggest_dashes(&mut error);
     let quoted: Vec<(ContextKind, ContextValue)> =
         error.context().filter_map(|(kind, value)| Some((kind, escaped(value)?))).collect();
     for (kind, value) in quoted {
@@ -104,6 +105,20 @@ fn suggest_command(error: &mut clap::Error) {
     let Some((_, command)) = CALLED.iter().find(|(called, _)| called == wanted) else { return };
     let suggested = ContextValue::Strings(vec![(*command).to_owned()]);
     error.insert(ContextKind::SuggestedSubcommand, suggested);
+}
+
+/// Advises `--` before the command that a recording runs, where something else than an option stands there.
+fn suggest_dashes(error: &mut clap::Error) {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return };
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    if error.kind() == ErrorKind::UnknownArgument
+        && !argument.starts_with('-')
+        && usage.contains("operator record")
+    {
+        let advice = "put -- before the command that is run: operator record … -- ./break.sh";
+        let advice = ContextValue::StyledStrs(vec![advice.into()]);
+        error.insert(ContextKind::Suggested, advice);
+    }
 }
 
 fn rendered(error: &clap::Error, is_terminal: bool) -> String {

@@ -19,6 +19,29 @@ use crate::report;
 const PLAIN_EVERY_MS: i64 = 60_000;
 /// When the first of them comes: what a recording does at once says nothing.
 const FIRST_PLAIN_MS: i64 = 10_000;
+/// How often a line that waits is drawn again.
+const REDRAWN_EVERY: Duration = Duration::from_millis(250);
+
+/// A line on the terminal that shows that something is being done, and for how long, until it is dropped.
+pub struct Waiting(ProgressBar);
+
+impl Waiting {
+    /// Shows `what` where stderr is a terminal and the user did not ask for silence.
+    pub fn of(global: &Global, what: &'static str) -> Self {
+        let bar = match std::io::stderr().is_terminal() && !global.quiet {
+            true => ProgressBar::new_spinner().with_style(line_style()).with_message(what),
+            false => ProgressBar::hidden(),
+        };
+        bar.enable_steady_tick(REDRAWN_EVERY);
+        Self(bar)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
 
 /// Where and how progress is shown.
 enum Display {
@@ -278,7 +301,7 @@ impl Reporter {
                 if std::mem::take(&mut self.copying) {
                     bar.set_style(line_style());
                 }
-                bar.enable_steady_tick(Duration::from_millis(250));
+                bar.enable_steady_tick(REDRAWN_EVERY);
                 bar.set_message(escape(text));
             }
             Display::Plain => {

@@ -98,12 +98,7 @@ fn leaders_left(finding: &Finding) -> bool {
 /// tells it apart better first.
 pub const LOOK_ALIKES: [LookAlike; 29] = [
     shown(&store_crash::MODE, &store_pause::MODE, restarted, GOES_ON),
-    shown(
-        &store_crash::MODE,
-        &store_pause::MODE,
-        scrapes_refused,
-        "a frozen process refuses no scrape",
-    ),
+    shown(&store_crash::MODE, &store_pause::MODE, scrapes_refused, "no scrape would be refused"),
     shown(
         &store_crash::MODE,
         &store_partition::MODE,

@@ -56,7 +56,7 @@ fn unlike(pair: &LookAlike, cause: &Cause, shown: &str) -> Alternative {
         mode: pair.other.name,
         target: cause.target.clone(),
         confidence: 0.0,
-        lost: format!("{shown}; otherwise {}", pair.instead),
+        lost: format!("{shown}; if it were that, {}", pair.instead),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pd_reading::{PdReading, counts_again};
 use crate::model::{
     GapReason, MemberId, NodeState, PdAnswer, PdOperator, PdOutcome, RegionCounts, RegionId, Store,
-    StoreId, StoreLabel, Timestamp,
+    StoreId, Timestamp,
 };
 use crate::pd::{
     Endpoint, FlowKind, HotRegion, MembersDocument, MinResolvedTs, PdDocument, SafePoint, Topology,
@@ -404,7 +404,7 @@ impl StoreHistory {
                 self.former_addresses.extend(Some(former).filter(|one| !one.is_empty()));
             }
         }
-        self.is_tiflash = store.labels.iter().any(is_of_tiflash);
+        self.is_tiflash = store.is_tiflash();
         if !store.version.is_empty() && self.version != store.version {
             self.version.clone_from(&store.version);
         }
@@ -453,11 +453,6 @@ impl StoreHistory {
         let by = self.counts.partition_point(|(at, _)| *at <= instant);
         self.counts[..by].last().map(|(_, counts)| *counts)
     }
-}
-
-/// Whether a placement label says that the store is a TiFlash, as TiFlash's own configuration sets it.
-fn is_of_tiflash(label: &StoreLabel) -> bool {
-    label.key == "engine" && label.value.starts_with("tiflash")
 }
 
 fn push_changed<T: PartialEq + Clone>(list: &mut Vec<(Timestamp, T)>, at: Timestamp, value: &T) {

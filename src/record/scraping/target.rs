@@ -130,10 +130,7 @@ pub fn status_address(store: &Store) -> Option<String> {
 
 /// The job under which TiUP's Prometheus scrapes such a store.
 pub fn job(store: &Store) -> &'static str {
-    let is_tiflash = |label: &crate::model::StoreLabel| {
-        label.key == "engine" && label.value.starts_with("tiflash")
-    };
-    if store.labels.iter().any(is_tiflash) { "tiflash" } else { "tikv" }
+    if store.is_tiflash() { "tiflash" } else { "tikv" }
 }
 
 #[cfg(test)]

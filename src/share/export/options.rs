@@ -1,5 +1,6 @@
 //! What is exported and how, and what came of it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::capture::FileMode;
@@ -100,6 +101,8 @@ pub struct Exported {
     pub capture_digest: String,
     /// The version of PD that was noted at the recording, or that PD answered; `None` where nothing says.
     pub pd_version: Option<String>,
+    /// The versions of TiKV that PD listed first, ascending.
+    pub tikv_versions: BTreeSet<String>,
     /// What the reporter's build found in it.
     pub verdict: Verdict,
     /// What that build finds in the whole run, with its own names, where the file holds a part of it in which it

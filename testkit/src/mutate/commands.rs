@@ -76,17 +76,17 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
         let (seen, drawn) = (Seen { as_of, is_end: part.is_none() }, draw(&evidence, finding));
         explain_text((finding, &finding.id), seen, &drawn, evidence.window, (80, Color::Plain));
     }
-    if part.is_none() {
-        let report = run_report(session.load(View::WHOLE)?, &session)?;
-        html_page(&report, PageContent::Report);
-        markdown(&report);
-    }
     let (damage, digest) = (session.reader().damage(), session.reader().digest()?);
     let pd = window.pd().summary(Evaluation::Sequential)?;
     let report = report_of(window.recording(), pd, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict, Default::default());
     replay_text(&report, Called::whole("mutant"), 80, Color::Plain);
     replay_json(&report);
+    if part.is_none() {
+        let report = run_report(window, &session)?;
+        html_page(&report, PageContent::Report);
+        markdown(&report);
+    }
     Ok(())
 }
 

@@ -38,6 +38,8 @@ pub struct Tally {
     pub edits: BTreeMap<Edit, u32>,
     /// By command: how many mutants it took, and how many it refused.
     pub commands: BTreeMap<&'static str, [u32; 2]>,
+    /// By command: the processor time over all mutants.
+    pub spent: BTreeMap<&'static str, Duration>,
     /// The most bytes that a batch of mutants added to the memory of the process.
     pub most_bytes: u64,
     /// The most processor time that a command took over a mutant, and which command.
@@ -218,6 +220,7 @@ fn try_one(originals: &[Vec<u8>], scratch: &Path, (seed, number): (u64, u32)) ->
         }
         let refused = ended.is_ok_and(|result| result.is_err());
         tally.commands.entry(command).or_default()[usize::from(refused)] += 1;
+        *tally.spent.entry(command).or_default() += took;
         if took > tally.longest.0 {
             tally.longest = (took, command);
         }
@@ -233,6 +236,9 @@ impl Tally {
         for (command, counts) in other.commands {
             let held = self.commands.entry(command).or_default();
             (held[0], held[1]) = (held[0] + counts[0], held[1] + counts[1]);
+        }
+        for (command, spent) in other.spent {
+            *self.spent.entry(command).or_default() += spent;
         }
         self.longest = self.longest.max(other.longest);
     }

@@ -27,7 +27,7 @@ fn what_a_fault_is_not_is_told_with_what_tells_it_apart() {
     ] {
         let lost = lost(&verdict(name), mode);
         assert!(lost.starts_with(apart) || lost.contains(apart), "{name}: {lost}");
-        assert!(lost.contains("; otherwise "), "{name}: {lost}");
+        assert!(lost.contains("; if it were that, "), "{name}: {lost}");
     }
 }
 
