@@ -324,9 +324,11 @@ impl TargetSums {
         };
         let by_metric =
             |one: &Quantity| sign_of(&Quantity { label: None, values: Vec::new(), ..one.clone() });
-        // A label with one value says what its metric says, unless the value is what makes it a sign.
-        quantities
-            .retain(|one| sign_of(one).is_some() && !(is_alone(one) && by_metric(one).is_some()));
+        // A label with one value says what its metric says, unless the value makes it a sign of something else.
+        quantities.retain(|one| {
+            let sign = sign_of(one);
+            sign.is_some() && !(is_alone(one) && by_metric(one) == sign)
+        });
         quantities.sort_by(|a, b| {
             (&a.metric, a.reading, &a.label).cmp(&(&b.metric, b.reading, &b.label))
         });
