@@ -18,20 +18,11 @@ const OVER: usize = 6;
 const BEFORE: usize = 2 * OVER;
 /// Up to how many steps a quantity may take on its way down.
 const ON_THE_WAY: usize = 10;
-/// How far work must fall, and for how long.
-#[derive(Clone, Copy, Debug)]
-pub struct Fall {
-    /// What part of the least mean before the values of a stretch may be.
-    part: f64,
-    /// How long it must last, in milliseconds.
-    lasts_ms: i64,
-}
-
-/// For what is done for others: a store that is restarted, and clients that wait for it, are back in five minutes.
-pub const TO_A_FIFTH: Fall = Fall { part: 0.2, lasts_ms: 300_000 };
-/// For work of any other kind: its pace may change, but steady work does not end by itself.
-pub const TO_NOTHING: Fall = Fall { part: 0.01, lasts_ms: 600_000 };
-
+/// How long a stretch must last, in milliseconds: a store that is restarted, and clients that wait for it, are
+/// back sooner.
+const LASTED_MS: i64 = 300_000;
+/// What part of the least mean before the values of a stretch may be.
+const PART: f64 = 0.2;
 /// Below what part of the least mean before a value is on its way down: single values vary more than means do.
 const LEAVES: f64 = 0.4;
 /// How many events must have been due in the stretch.
@@ -39,17 +30,17 @@ const EXPECTED: f64 = 20.0;
 
 /// The stretches in which a rate lies below everything before, ascending in time. Their peak is their least
 /// value, and their times say how many times less than the least mean before it typically is, 1000 at most.
-pub fn falling(track: &Track, fall: Fall) -> Vec<StandingOut> {
+pub fn falling(track: &Track) -> Vec<StandingOut> {
     let points = &track.0;
     let mut found = Vec::new();
     let (mut next, mut since) = (BEFORE, 0);
     let mut least = Least::default();
     while next < points.len() {
         let usual_to = next - ON_THE_WAY.min(next.saturating_sub(since + BEFORE));
-        let least_mean = least.mean_by(points, since, usual_to);
+        let greatest = least.mean_by(points, since, usual_to) * PART;
         let enough = usual_to >= since + BEFORE;
-        let stretch = (enough && points[next].value <= least_mean * fall.part)
-            .then(|| stretch_at(points, next, (since, usual_to), (least_mean, fall)));
+        let stretch = (enough && points[next].value <= greatest)
+            .then(|| stretch_at(points, next, (since, usual_to), greatest / PART));
         match stretch.flatten() {
             Some((one, length)) => {
                 found.push(one);
@@ -90,16 +81,16 @@ fn stretch_at(
     points: &[Point],
     from: usize,
     (since, usual_to): (usize, usize),
-    (least, fall): (f64, Fall),
+    least: f64,
 ) -> Option<(StandingOut, usize)> {
-    let length = length_of(&points[from..], |value| value <= least * fall.part);
+    let length = length_of(&points[from..], |value| value <= least * PART);
     let own = &points[from..from + length];
     let end = own.last()?.at;
     let lasted_ms = end - own[0].since;
     let usual = points[since..usual_to].iter().map(|point| point.value);
     let baseline = median(usual)?;
     let due = baseline * lasted_ms as f64 / 1000.0;
-    if lasted_ms < fall.lasts_ms || due < EXPECTED {
+    if lasted_ms < LASTED_MS || due < EXPECTED {
         return None;
     }
     let on_the_way =
@@ -128,10 +119,6 @@ mod tests {
         Track::every(30_000, values.iter().copied())
     }
 
-    fn falls(values: &[f64]) -> Vec<StandingOut> {
-        falling(&track(values), TO_A_FIFTH)
-    }
-
     fn calm(steps: usize) -> Vec<f64> {
         (0..steps).map(|step| 40.0 + 10.0 * (step % 4) as f64).collect()
     }
@@ -139,7 +126,7 @@ mod tests {
     #[test]
     fn a_stretch_far_below_everything_before_is_found() {
         let values = [calm(14), vec![1.0; 12], calm(6)].concat();
-        let found = falls(&values);
+        let found = falling(&track(&values));
         assert_eq!(found.len(), 1);
         let one = &found[0];
         let ends = (one.onset.as_millis(), one.end.map(Timestamp::as_millis));
@@ -155,36 +142,25 @@ mod tests {
         };
         // Three a minute and half a minute: 100 are due in twenty minutes, and 10.
         let often = [vec![0.05; 20], vec![0.0; 40]].concat();
-        assert_eq!(falls(&often).len(), 1);
+        assert_eq!(falling(&track(&often)).len(), 1);
         let seldom = [few(4, 20), vec![0.0; 40]].concat();
-        assert_eq!(falls(&seldom), []);
+        assert_eq!(falling(&track(&seldom)), []);
     }
 
     #[test]
     fn what_is_short_half_or_comes_in_bursts_does_not_fall() {
-        let after = |values: &[f64]| falls(&[&calm(14)[..], values].concat());
+        let after = |values: &[f64]| falling(&track(&[&calm(14)[..], values].concat()));
         assert_eq!(after(&[vec![1.0; 9], calm(6)].concat()), []);
         assert_eq!(after(&[15.0; 12]), []);
         let bursts: Vec<f64> = (0..60).map(|step| f64::from(u8::from(step % 12 < 3))).collect();
-        assert_eq!(falls(&bursts), []);
-    }
-
-    #[test]
-    fn what_is_left_of_work_that_falls_to_nothing_is_none() {
-        let after = |value: f64, steps: usize| {
-            let values = [calm(14), vec![value; steps]].concat();
-            falling(&track(&values), TO_NOTHING).len()
-        };
-        assert_eq!(after(0.0, 20), 1);
-        assert_eq!(after(0.0, 19), 0, "less than ten minutes");
-        assert_eq!(after(1.0, 20), 0, "some goes on");
+        assert_eq!(falling(&track(&bursts)), []);
     }
 
     #[test]
     fn what_ebbs_away_begins_where_it_left_the_usual() {
         let ebb: Vec<f64> = (1..=8).map(|step| 40.0 / f64::from(1 << step)).collect();
         let values = [calm(14), ebb, vec![0.1; 12]].concat();
-        let found = falls(&values);
+        let found = falling(&track(&values));
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].onset.as_millis(), found[0].end), (14 * 30_000, None));
     }

@@ -24,7 +24,7 @@ mod unusual;
 mod waits;
 mod words;
 
-pub use falling::{TO_A_FIFTH, falling};
+pub use falling::falling;
 pub use grid::Grid;
 pub use growing::ascending;
 pub use quantity::{Quantity, Reading};

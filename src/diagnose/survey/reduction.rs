@@ -8,7 +8,7 @@ use super::attempts::{is_outcome, unsuccessful};
 use super::grid::Grid;
 use super::histograms::{Histograms, means, slow};
 use super::quantity::{Quantity, SurveyedTarget};
-use super::sign::{SurveyFilter, Told, is_asked, is_sign, sign_of, told};
+use super::sign::{SurveyFilter, is_asked, sign_of};
 use super::sums::{Counts, Key, Steps, Sums, rates};
 use super::tail::{BOUND, BUCKET};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
@@ -37,7 +37,6 @@ pub struct Surveyor {
     series: Vec<SeriesState>,
     targets: Vec<TargetSums>,
     by_identity: HashMap<Vec<(String, String)>, usize>,
-    told: HashMap<String, Told>,
 }
 
 /// What a surveyor keeps of a series between two samples.
@@ -81,8 +80,7 @@ struct TargetSums {
 impl Surveyor {
     /// A surveyor of samples on a grid.
     pub fn new(grid: Grid) -> Self {
-        let (series, targets) = (Vec::new(), Vec::new());
-        Self { grid, series, targets, by_identity: HashMap::new(), told: HashMap::new() }
+        Self { grid, series: Vec::new(), targets: Vec::new(), by_identity: HashMap::new() }
     }
 
     /// Announces a series that is [accepted](super::SurveyFilter).
@@ -93,14 +91,7 @@ impl Surveyor {
             targets.push(TargetSums::new(labels.clone(), grid));
             targets.len() - 1
         });
-        let named = match self.told.get(labels.metric()) {
-            Some(known) => *known,
-            None => {
-                let found = told(labels.metric());
-                *self.told.entry(labels.metric().to_owned()).or_insert(found)
-            }
-        };
-        let sums = self.targets[target].sums_of(labels, named);
+        let sums = self.targets[target].sums_of(labels);
         self.series.push(SeriesState { target, sums, last: None });
         SeriesNumber(self.series.len() - 1)
     }
@@ -211,7 +202,7 @@ impl TargetSums {
     }
 
     /// The sums that a series belongs to: that of its metric, and one for each label of its own.
-    fn sums_of(&mut self, labels: &Labels, named: Told) -> Vec<usize> {
+    fn sums_of(&mut self, labels: &Labels) -> Vec<usize> {
         let metric = labels.metric();
         if let Some(bound) = labels.get(BOUND).filter(|_| metric.ends_with(BUCKET)) {
             let known = self.bounds.entry(metric.to_owned());
@@ -233,14 +224,7 @@ impl TargetSums {
         let told_apart = own.iter().filter(|(name, value)| !is_outcome(name, value));
         let identity = told_apart.map(|(name, value)| format!("{name}={value:?},"));
         let identity = xxhash_rust::xxh3::xxh3_64(identity.collect::<String>().as_bytes());
-        let tells_apart = |(name, value): &(&str, &str)| match named {
-            Told::AsAWhole => is_outcome(name, value) || is_sign(value),
-            Told::ByLabels => true,
-        };
-        let own = own
-            .into_iter()
-            .filter(tells_apart)
-            .map(|(name, value)| Some((name.to_owned(), value.to_owned())));
+        let own = own.into_iter().map(|(name, value)| Some((name.to_owned(), value.to_owned())));
         let keys: Vec<Key> =
             std::iter::once(None).chain(own).map(|label| (metric.to_owned(), label)).collect();
         let places: Vec<usize> = keys.into_iter().filter_map(|key| self.place_of(key)).collect();
@@ -324,11 +308,9 @@ impl TargetSums {
         };
         let by_metric =
             |one: &Quantity| sign_of(&Quantity { label: None, values: Vec::new(), ..one.clone() });
-        // A label with one value says what its metric says, unless the value makes it a sign of something else.
-        quantities.retain(|one| {
-            let sign = sign_of(one);
-            sign.is_some() && !(is_alone(one) && by_metric(one) == sign)
-        });
+        // A label with one value says what its metric says, unless the value is what makes it a sign.
+        quantities
+            .retain(|one| sign_of(one).is_some() && !(is_alone(one) && by_metric(one).is_some()));
         quantities.sort_by(|a, b| {
             (&a.metric, a.reading, &a.label).cmp(&(&b.metric, b.reading, &b.label))
         });

@@ -29,8 +29,6 @@ pub enum Sign {
     Slow,
     /// Work that is done: requests that are served, steps that are taken.
     Serving,
-    /// Work of any other kind that is done: bytes, keys, steps.
-    Done,
     /// Something is held: goroutines, file descriptors.
     Held,
     /// The instant that progress has reached.
@@ -75,7 +73,6 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
         Reading::Unsuccessful => Some(Sign::Failing),
         Reading::Slow if !is_job(metric) => Some(Sign::Failing),
         Reading::SlowShare if !is_job(metric) => Some(Sign::Slow),
-        Reading::Rate if is_work(metric) && quantity.label.is_none() => Some(Sign::Done),
         _ => None,
     }
 }
@@ -164,14 +161,6 @@ fn is_serving(metric: &str) -> bool {
     !of_run_time(metric) && !metric.ends_with("_sum") && has_word(metric, SERVING)
 }
 
-/// Whether a metric counts anything that is done, by the ending of its name. A job ends by itself; and what is counted
-/// of each thread has a series for each, which may rest.
-fn is_work(metric: &str) -> bool {
-    let is_counter = ["_count", "_total"].iter().any(|ending| metric.ends_with(ending));
-    let may_end = of_run_time(metric) || is_bookkeeping(metric) || is_job(metric);
-    is_counter && !may_end && !has_word(metric, &["thread"])
-}
-
 fn of_run_time(metric: &str) -> bool {
     OF_RUN_TIME.iter().any(|prefix| metric.starts_with(prefix))
 }
@@ -186,8 +175,6 @@ fn is_bookkeeping(metric: &str) -> bool {
 enum Named {
     /// Each is part of a quantity that can be a sign.
     Sign,
-    /// All together count work, and those are parts of others whose labels say so.
-    Work,
     /// Those are whose labels say so.
     ByLabels,
     /// None is.
@@ -204,7 +191,6 @@ fn named(metric: &str) -> Named {
     let is_named = is_sign(metric) || is_serving(metric) || is_measured;
     match is_now || is_named || is_kept(metric) || is_sized(metric) {
         true => Named::Sign,
-        false if is_work(metric) => Named::Work,
         false => Named::ByLabels,
     }
 }
@@ -248,25 +234,8 @@ pub fn is_kept(metric: &str) -> bool {
 /// How names of metrics begin of which a store and the engine of its logs are the source.
 const OF_STORE: [&str; 2] = ["tikv_", "raft_engine_"];
 
-/// Which quantities the series of a metric are part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// One for each value of a label, and one of all.
-    ByLabels,
-    /// One of all, and one for each value that is a sign by itself.
-    AsAWhole,
-}
-
-/// Which quantities the series of a metric are part of, by its name.
-pub fn told(metric: &str) -> Told {
-    match named(metric) {
-        Named::Work => Told::AsAWhole,
-        _ => Told::ByLabels,
-    }
-}
-
 /// Whether a word stands in a text that makes what it names a sign of trouble.
-pub fn is_sign(text: &str) -> bool {
+fn is_sign(text: &str) -> bool {
     [WAITING, FAILING, SLOWED, NEVER].iter().any(|words| has_word(text, words))
 }
 
@@ -297,7 +266,7 @@ impl SurveyFilter {
             return remembered(&mut self.metrics, metric, named) == Named::Sign && is_tail(series);
         }
         match remembered(&mut self.metrics, metric, named) {
-            Named::Sign | Named::Work => true,
+            Named::Sign => true,
             Named::NoSign => false,
             Named::ByLabels => {
                 let mut own =
@@ -388,8 +357,7 @@ mod tests {
         assert_eq!(sign(requests, Reading::Rate, None), Some(Sign::Serving));
         assert_eq!(sign("tikv_engine_flow_bytes", Reading::Rate, None), None);
         let written = "tikv_region_written_bytes_count";
-        assert_eq!(sign(written, Reading::Rate, None), Some(Sign::Done));
-        assert_eq!(sign(written, Reading::Rate, Some(("type", "x"))), None);
+        assert_eq!(sign(written, Reading::Rate, None), None);
         assert_eq!(sign("go_gc_cycles_total", Reading::Rate, None), None);
         let slow = "etcd_server_slow_apply_total";
         assert_eq!(sign(slow, Reading::Rate, None), Some(Sign::Failing));
@@ -462,10 +430,9 @@ mod tests {
         assert!(bucket("raft_engine_write_duration_seconds_bucket"));
         assert!(!bucket("tikv_engine_compaction_duration_seconds_bucket"), "it is a job");
         assert!(!bucket("go_gc_pauses_seconds_bucket"));
-        assert!(surveyed(&[("__name__", "tikv_storage_done"), ("status", "success")]));
-        assert!(!surveyed(&[("__name__", "tikv_storage_done"), ("type", "success")]));
-        assert!(!surveyed(&[("__name__", "tikv_storage_done"), ("instance", "error-1:20180")]));
-        assert!(surveyed(&[("__name__", "tikv_storage_total"), ("type", "success")]), "it may end");
+        assert!(surveyed(&[("__name__", "tikv_storage_total"), ("status", "success")]));
+        assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("type", "success")]));
+        assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("instance", "error-1:20180")]));
         assert!(!surveyed(&[("__name__", "pd_scheduler_hot_region"), ("type", "src-failed")]));
         assert!(surveyed(&[("__name__", "pd_scheduler_region_heartbeat"), ("status", "ok")]));
         assert!(surveyed(&[("__name__", "tikv_store_size_bytes"), ("type", "snap_size")]));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::Survey;
 use super::clock::{age_expression, clock, standing_still};
-use super::falling::{Fall, TO_A_FIFTH, TO_NOTHING, falling};
+use super::falling::falling;
 use super::growing::growing;
 use super::quantity::{Quantity, Reading};
 use super::quota::{Limit, limit_of, share_expression, used_up};
@@ -157,11 +157,10 @@ impl Group<'_> {
         };
         match self.sign {
             Sign::Serving => {
-                let mut found = self.falls(TO_A_FIFTH);
+                let mut found = self.falls();
                 found.extend(self.floods());
                 found
             }
-            Sign::Done => self.falls(TO_NOTHING),
             Sign::Kept => self.kept(floor),
             // A share of few observations is what chance makes of it.
             Sign::Slow if first.quantity.reading == Reading::SlowShare => self.beyond(),
@@ -222,8 +221,8 @@ impl Group<'_> {
     }
 
     /// Where it falls: at one node whose peers go on with their work, or at most of those that did any.
-    fn falls(&self, fall: Fall) -> Vec<Unusual> {
-        let stretches = |one: &AtTarget<'_>| falling(&one.track, fall);
+    fn falls(&self) -> Vec<Unusual> {
+        let stretches = |one: &AtTarget<'_>| falling(&one.track);
         let standing: Vec<Vec<StandingOut>> = self.targets.iter().map(stretches).collect();
         self.each(Course::Falls, &standing, |place, stretch| {
             let together = self.together(&standing, stretch);

@@ -172,7 +172,7 @@ mod tests {
                 (0..24).map(|minute| gigabytes + by * f64::from(minute)).collect();
             only_grows(&samples(&minutes, 0.0)).map(|one| (one.before, one.last))
         };
-        assert_eq!(grows(2.0, 0.1), Some((2e9, 4.3e9)));
+        assert_eq!(grows(2.0, 0.125), Some((2e9, 4.875e9)));
         assert_eq!(grows(2.0, 0.04), None, "slow");
         assert_eq!(grows(20.0, 0.2), None, "a small part");
         assert_eq!(only_grows(&samples(&[2.0; 24], 0.0)), None);

@@ -38,7 +38,6 @@ struct Group<'a> {
 pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found: Vec<&Unusual> = observed.unusual.iter().collect();
     found.retain(|one| match one.course {
-        Course::Falls if one.sign == Sign::Done && is_asked_for_less(observed, one) => false,
         Course::Falls => stops_by_itself(observed, one),
         Course::Rises => !is_load(observed, one.standing.onset),
         // What was so before the first sample follows from no rise of the load, nor does what stands still.
@@ -116,22 +115,6 @@ fn stops_by_itself(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
         observed.leaving.contains(&store) || leaders_left(observed, store, range.start)
     };
     !stores.into_iter().any(moved)
-}
-
-/// How the names of metrics begin by which nodes count what they are asked for.
-const ASKED_FOR: [&str; 2] = ["grpc_server_", "tikv_grpc_msg_"];
-
-/// Whether work ends about when some kind of request does that brought it about.
-fn is_asked_for_less(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
-    let of_requests = |other: &&Unusual| {
-        other.course == Course::Falls
-            && ASKED_FOR.iter().any(|start| other.quantity.metric.starts_with(start))
-    };
-    observed
-        .unusual
-        .iter()
-        .filter(of_requests)
-        .any(|other| (other.standing.onset - one.standing.onset).abs() <= TOGETHER_MS)
 }
 
 /// How the names of metrics begin by which stores count what they ask PD for.

@@ -9,7 +9,7 @@ use crate::diagnose::hypotheses::load_falls::clients_fell;
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::REQUESTS;
-use crate::diagnose::survey::{TO_A_FIFTH, falling};
+use crate::diagnose::survey::falling;
 use crate::model::TimeRange;
 
 /// The declaration of this change.
@@ -37,7 +37,7 @@ pub const MODE: Mode = Mode {
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
-    for fall in falling(&observed.requests_of_all, TO_A_FIFTH) {
+    for fall in falling(&observed.requests_of_all) {
         let range = TimeRange::new(fall.onset, fall.end.unwrap_or(observed.open()));
         let Some((before, now)) = clients_fell(observed, range) else { continue };
         if observed.disturbed(fall.onset) {
