@@ -75,8 +75,10 @@ pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
 }
 
 /// Leaves out what takes milliseconds longer and is alone in that. Where several histograms say so of the same nodes at
-/// the same time, and to the end, whoever asks them waits several times as long as before.
+/// the same time, and to the end, whoever asks them waits several times as long as before. Milliseconds from the first
+/// sample on are what the node's own share of rare work takes.
 fn leave_out_slight(found: &mut Vec<&Unusual>) {
+    found.retain(|one| !one.is_slight() || one.course == Course::Rises);
     let slight: Vec<&Unusual> = found.iter().copied().filter(|one| one.is_slight()).collect();
     let stays = |one: &Unusual| {
         let with = slight.iter().filter(|other| {
