@@ -68,15 +68,15 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
         let why = none_succeeded(observed.asked);
         return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
     }
-    if observed.gaps.iter().any(|source| !matches!(source, Source::PdMember(_))) {
+    if observed.gaps.contains(&Source::Prometheus) {
         return Ok(());
-    }
-    if !observed.gaps.is_empty() {
-        let why = "no request to PD could be sent".to_owned();
-        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
     }
     if plan.sources.scrapes_alone() {
         let why = "PD listed no member or store that could be scraped".to_owned();
+        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
+    }
+    if plan.sources.prometheus.is_none() {
+        let why = "no request to PD was answered".to_owned();
         return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
     }
     let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();

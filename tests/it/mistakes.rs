@@ -23,7 +23,9 @@ fn a_recording_that_no_source_answered_has_an_exit_code() {
     let pd = ["--pd", "http://127.0.0.1:1", "--from", "-1h", "--for", "1s"];
     let (code, _, errors) = run(dir.path(), &[&["record", "--run", "a"], &pd[..]].concat());
     assert_eq!(code, Some(13), "{errors}");
-    assert!(errors.contains("to PD succeeded"), "{errors}");
+    // In a second that is busy with other things, none may even have been sent.
+    let is_told = |why: &str| errors.contains(why);
+    assert!(is_told("to PD succeeded") || is_told("to PD was answered"), "{errors}");
     assert!(errors.contains("nothing of --from is copied; give --prometheus"), "{errors}");
     let (code, text, errors) = run(dir.path(), &["show", "a"]);
     assert_eq!(code, Some(0), "{errors}");
@@ -317,5 +319,5 @@ fn a_pd_whose_name_is_unknown_leaves_nothing_recorded() {
     let pd = ["--pd", "http://no-such-host.invalid:2379", "--for", "1s"];
     let (code, _, errors) = run(empty_dir().path(), &[&["record", "--run", "a"], &pd[..]].concat());
     assert_eq!(code, Some(13), "{errors}");
-    assert!(errors.contains("no request to PD could be sent"), "{errors}");
+    assert!(errors.contains("to PD was answered"), "{errors}");
 }
