@@ -64,25 +64,19 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     if !observed.is_nothing() {
         return Ok(());
     }
-    if observed.asked > 0 {
-        let why = none_succeeded(observed.asked);
-        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
-    }
-    if observed.gaps.contains(&Source::Prometheus) {
-        return Ok(());
-    }
-    if plan.sources.scrapes_alone() {
-        let why = "PD listed no member or store that could be scraped".to_owned();
-        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
-    }
-    if plan.sources.prometheus.is_none() {
-        let why = "no request to PD was answered".to_owned();
-        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
-    }
     let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();
-    let why = match selectors.is_empty() {
-        true => "nothing was selected".to_owned(),
-        false => format!("no samples of {}", selectors.join(", ")),
+    let why = if observed.asked > 0 {
+        none_succeeded(observed.asked)
+    } else if observed.gaps.contains(&Source::Prometheus) {
+        return Ok(());
+    } else if plan.sources.scrapes_alone() {
+        "PD listed no member or store that could be scraped".to_owned()
+    } else if plan.sources.prometheus.is_none() {
+        "no request to PD was answered".to_owned()
+    } else if selectors.is_empty() {
+        "nothing was selected".to_owned()
+    } else {
+        format!("no samples of {}", selectors.join(", "))
     };
     Err(CliError::NothingRecorded { path: escape_path(path), why }.into())
 }

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::io;
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::CertificateError;
 
 /// What Go's servers answer, with status 400, to a request without TLS on a port with TLS.
 const GO_EXPECTS_TLS: &[u8] = b"Client sent an HTTP request to an HTTPS server";
@@ -72,14 +72,17 @@ impl Obstacle {
             return Self::of_tls(tls);
         }
         let closed = if url.starts_with("https:") { Self::ClosedTls } else { Self::Closed };
-        let alert = causes.iter().find_map(|cause| Self::of_alert(&cause.to_string()));
+        // Over HTTP/2, which Go's servers speak with TLS, nothing but the text is left of an alert that comes once
+        // requests are under way.
+        let alert = causes.iter().find_map(|cause| {
+            Self::of_alert(cause.to_string().rsplit_once("received fatal alert: ")?.1)
+        });
         alert.or_else(|| causes.iter().find_map(|cause| Self::of_connection(*cause, closed)))
     }
 
-    /// What the server refuses by an alert of TLS that came once requests were under way. Over HTTP/2, which Go's
-    /// servers speak with TLS, nothing but the text of the error is left of it.
-    fn of_alert(text: &str) -> Option<Self> {
-        match text.rsplit_once("received fatal alert: ")?.1 {
+    /// What the server refuses by an alert of TLS, by the alert's name.
+    fn of_alert(name: &str) -> Option<Self> {
+        match name {
             "CertificateRequired" => Some(Self::ClientCertificateMissing),
             "BadCertificate"
             | "UnsupportedCertificate"
@@ -130,18 +133,7 @@ impl Obstacle {
     fn of_tls(error: &rustls::Error) -> Option<Self> {
         Some(match error {
             rustls::Error::InvalidMessage(_) => Self::NotTls,
-            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-                Self::ClientCertificateMissing
-            }
-            rustls::Error::AlertReceived(
-                AlertDescription::BadCertificate
-                | AlertDescription::UnsupportedCertificate
-                | AlertDescription::CertificateRevoked
-                | AlertDescription::CertificateExpired
-                | AlertDescription::CertificateUnknown
-                | AlertDescription::UnknownCA
-                | AlertDescription::AccessDenied,
-            ) => Self::ClientCertificateRefused,
+            rustls::Error::AlertReceived(alert) => return Self::of_alert(&format!("{alert:?}")),
             rustls::Error::InvalidCertificate(error) => return Self::of_certificate(error),
             _ => return None,
         })
@@ -170,7 +162,7 @@ impl Obstacle {
             return match (error.is_parse(), error.is_incomplete_message()) {
                 (true, _) => Some(Self::NotHttp),
                 (_, true) => Some(closed),
-                _ => None,
+                _ => error.is_canceled().then_some(closed),
             };
         }
         // The name service has no error type of its own: the resolver's message is all there is.

@@ -84,7 +84,9 @@ fn tls_of_go(mut config: ServerConfig) -> Option<u16> {
         let connection = ServerConnection::new(Arc::clone(&config));
         let mut connection = connection.expect("the configuration is valid");
         while connection.complete_io(&mut stream).is_ok() {}
-        Ok(())
+        // What is left unread at the end would reset the connection, and with it the alert.
+        stream.shutdown(std::net::Shutdown::Write)?;
+        stream.read_to_end(&mut Vec::new()).map(drop)
     }))
 }
 

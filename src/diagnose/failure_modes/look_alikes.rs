@@ -43,7 +43,7 @@ const fn shown(
 }
 
 const fn unchanged(found: &'static Mode, other: &'static Mode, stage: Stage) -> LookAlike {
-    LookAlike { found, other, apart: Apart::Unchanged(stage), instead: "that would take longer" }
+    LookAlike { found, other, apart: Apart::Unchanged(stage), instead: "it would take longer" }
 }
 
 fn restarted(finding: &Finding) -> bool {
