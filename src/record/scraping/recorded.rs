@@ -162,16 +162,17 @@ impl Scraping {
         self.lost_since = self.lost_since.or(scrape.samples.at());
     }
 
-    /// Notes that what has been pushed was committed, or lost. While the disk `is_full`, more may be lost;
-    /// the gap for all of it comes when there is room again, which is at `now`.
+    /// Notes at `now` that what has been pushed was committed, or lost. While the disk `is_full`, more may be
+    /// lost; the gap for all of it comes when there is room again, and ends where what was committed begins.
     pub fn note_commit(&mut self, is_lost: bool, is_full: bool, now: Timestamp) -> Option<Gap> {
-        let since = self.uncommitted_since.take();
+        let mut committed_since = self.uncommitted_since.take();
         if is_lost {
-            self.lost_since = self.lost_since.or(since);
+            self.lost_since = self.lost_since.or(committed_since.take());
         }
         let since = self.lost_since.take_if(|_| !is_full)?;
+        let end = committed_since.unwrap_or(now);
         Some(Gap {
-            range: TimeRange::new(since, now.max(since.saturating_add_millis(1))),
+            range: TimeRange::new(since, end.max(since.saturating_add_millis(1))),
             source: Source::Recorder,
             reason: GapReason::RecorderDown,
             detail: crate::record::state::DISK_FULL.to_owned(),
@@ -208,8 +209,9 @@ mod tests {
         scraping.uncommitted_since = Some(at(20));
         assert_eq!(scraping.note_commit(true, true, at(25)), None);
         assert_eq!(scraping.note_commit(false, true, at(40)), None);
+        scraping.uncommitted_since = Some(at(50));
         let gap = scraping.note_commit(false, false, at(60)).expect("there is room again");
-        assert_eq!(gap.range, TimeRange::new(at(20), at(60)));
+        assert_eq!(gap.range, TimeRange::new(at(20), at(50)));
         assert_eq!(scraping.note_commit(false, false, at(75)), None);
     }
 }
