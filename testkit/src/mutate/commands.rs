@@ -26,32 +26,36 @@ use operator::rules::{self, External, Near, RuleFile, Settings};
 use operator::session::{CaptureStorage, Session, View};
 use operator::timeline::Evaluation;
 
-/// A command: its name, and what it does with a capture in a folder of its own. That it refuses
-/// the capture is well; the folder is empty, but for the capture.
-pub type Command = (&'static str, fn(&Path) -> Result<()>);
+/// What a command does with a capture. That it refuses the capture is well.
+pub enum Act {
+    /// Reads an open capture. Opening is the same for all that do, so one does it for all of them.
+    Open(fn(&Session) -> Result<()>),
+    /// Opens the capture itself, in a folder that is empty but for it.
+    File(fn(&Path) -> Result<()>),
+}
 
-/// All of them. Those that write come last.
-pub const COMMANDS: &[Command] = &[
-    ("verify", |path| Ok(verify(path).map(drop)?)),
-    ("show", show),
-    ("replay", |path| replay(path, None)),
-    ("replay --at", |path| replay(path, Some(2))),
-    ("query", query),
-    ("rules replay", rules_replay),
-    ("copy", |path| Ok(copy(path, &beside(path, "copy"))?)),
-    ("compact", compact_and_verify),
-    ("watch's excerpt", excerpt_of),
-    ("mark", mark),
-    ("seal", seal),
-    ("record --run", go_on),
+/// All commands. Those that write come last.
+pub const COMMANDS: &[(&str, Act)] = &[
+    ("verify", Act::File(|path| Ok(verify(path).map(drop)?))),
+    ("show", Act::Open(show)),
+    ("replay", Act::Open(|session| replay(session, None))),
+    ("replay --at", Act::Open(|session| replay(session, Some(2)))),
+    ("query", Act::Open(query)),
+    ("rules replay", Act::Open(rules_replay)),
+    ("copy", Act::File(|path| Ok(copy(path, &beside(path, "copy"))?))),
+    ("compact", Act::File(compact_and_verify)),
+    ("watch's excerpt", Act::File(excerpt_of)),
+    ("mark", Act::File(mark)),
+    ("seal", Act::File(seal)),
+    ("record --run", Act::File(go_on)),
 ];
 
 fn beside(path: &Path, name: &str) -> PathBuf {
     path.with_file_name(format!("{name}.capture"))
 }
 
-fn show(path: &Path) -> Result<()> {
-    let reader = CaptureReader::open(path)?;
+fn show(session: &Session) -> Result<()> {
+    let reader = session.reader();
     reader.inventory()?;
     joined(&reader.gaps()?);
     reader.events()?;
@@ -63,8 +67,7 @@ fn show(path: &Path) -> Result<()> {
 }
 
 /// Replays as of the end, or of a part of the way to it; with what `diff` and `explain` do.
-fn replay(path: &Path, part: Option<i64>) -> Result<()> {
-    let session = Session::open(path)?;
+fn replay(session: &Session, part: Option<i64>) -> Result<()> {
     let window = session.load(View::WHOLE)?;
     let (start, end) = (window.recording().window.start, window.end());
     let as_of = part.map_or(end, |part| {
@@ -83,7 +86,7 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     replay_text(&report, Called::whole("mutant"), 80, Color::Plain);
     replay_json(&report);
     if part.is_none() {
-        let report = run_report(window, &session)?;
+        let report = run_report(window, session)?;
         html_page(&report, PageContent::Report);
         markdown(&report);
     }
@@ -148,9 +151,9 @@ static EXPRESSIONS: LazyLock<Vec<Expression>> = LazyLock::new(|| {
     .into()
 });
 
-fn query(path: &Path) -> Result<()> {
-    let reader = CaptureReader::open(path)?;
-    let storage = CaptureStorage::new(&reader);
+fn query(session: &Session) -> Result<()> {
+    let reader = session.reader();
+    let storage = CaptureStorage::new(reader);
     let (engine, _timer) = engine(&storage);
     let window = reader.window();
     let last = window.end.saturating_add_millis(-1).max(window.start);
@@ -169,9 +172,9 @@ fn query(path: &Path) -> Result<()> {
 
 static RULES: LazyLock<Vec<RuleFile>> = LazyLock::new(rules::bundled);
 
-fn rules_replay(path: &Path) -> Result<()> {
-    let reader = CaptureReader::open(path)?;
-    let storage = CaptureStorage::new(&reader);
+fn rules_replay(session: &Session) -> Result<()> {
+    let reader = session.reader();
+    let storage = CaptureStorage::new(reader);
     storage.announce(rules::metrics_read(&RULES));
     let (engine, _timer) = engine(&storage);
     let metrics = reader.metrics();

@@ -13,12 +13,13 @@ use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 
 use super::alter::{Edit, alter_capture};
-use super::commands::COMMANDS;
+use super::commands::{Act, COMMANDS};
 use super::damaged::keep;
 use super::originals::{Extent, cut};
 use crate::capture_server::captures_in;
 use crate::limits::{Memory, Watchdog, thread_time};
 use operator::capture::{compact, copy};
+use operator::session::Session;
 
 /// How much of a capture is cut out: every table has rows and every kind of blob is there, but no more,
 /// since the time that a mutant takes grows with what has to be compressed anew.
@@ -204,9 +205,19 @@ fn try_one(originals: &[Vec<u8>], scratch: &Path, (seed, number): (u64, u32)) ->
     for edit in &mutant.edits {
         *tally.edits.entry(*edit).or_default() += 1;
     }
-    for (command, run) in COMMANDS {
+    let mut opened = None;
+    for (command, act) in COMMANDS {
         let begun = thread_time();
-        let ended = catch_unwind(AssertUnwindSafe(|| run(&mutant.path)));
+        let ended = catch_unwind(AssertUnwindSafe(|| match act {
+            Act::Open(read) => {
+                let session = opened.get_or_insert_with(|| Session::open(&mutant.path));
+                read(session.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?)
+            }
+            Act::File(run) => {
+                opened = None;
+                run(&mutant.path)
+            }
+        }));
         let took = thread_time() - begun;
         let fallen = match &ended {
             Err(_) => Some("panicked".to_owned()),
