@@ -70,8 +70,10 @@ impl CaptureFile {
     fn begin(making: &Path, meta: &RunMeta, mode: FileMode) -> Result<(), CaptureError> {
         drop(create_new(making, mode)?);
         let file = Self::fill_empty(making)?;
+        file.run("BEGIN")?;
         file.set_meta(meta)?;
-        file.set_state(&CommittedState::empty())
+        file.set_state(&CommittedState::empty())?;
+        file.run("COMMIT")
     }
 
     /// Turns an empty file into a capture of the newest format with empty tables. The side files of
