@@ -71,6 +71,8 @@ pub enum CommandEnd {
     Failed(String),
     /// The recording was stopped before it ended, or before it began.
     Interrupted,
+    /// It ended, and the recording was stopped before the time after it was over; how it failed, where it did.
+    StoppedAfter(Option<String>),
     /// It was not run, since nothing could be observed before: that, and why.
     NotRun(String),
 }
@@ -162,13 +164,16 @@ impl Around {
                 ));
             }
         }
-        let end = self.run_command(path, user).await;
-        if end != CommandEnd::Interrupted
-            && clock::unless_stopped(user, sleep(self.after)).await.is_none()
-        {
-            remark("stopped before the time after the command was over");
+        let failed = match self.run_command(path, user).await {
+            CommandEnd::Succeeded => None,
+            CommandEnd::Failed(how) => Some(how),
+            other => return other,
+        };
+        match (clock::unless_stopped(user, sleep(self.after)).await, failed) {
+            (None, failed) => CommandEnd::StoppedAfter(failed),
+            (Some(()), Some(how)) => CommandEnd::Failed(how),
+            (Some(()), None) => CommandEnd::Succeeded,
         }
-        end
     }
 
     async fn run_command(&self, path: &Path, user: &Receiver<Stop>) -> CommandEnd {

@@ -258,7 +258,14 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
     {
         return Some(Code::Usage);
     }
-    cause.is::<io::Error>().then_some(Code::Storage)
+    cause.downcast_ref::<io::Error>().map(code_of_io)
+}
+
+fn code_of_io(error: &io::Error) -> Code {
+    match error.kind() {
+        io::ErrorKind::NotFound => Code::NotFound,
+        _ => Code::Storage,
+    }
 }
 
 fn code_of_cli(error: &CliError) -> Code {
@@ -301,7 +308,7 @@ fn code_of_share(error: &ShareError) -> Code {
     match error {
         ShareError::Leaked(_) | ShareError::Altered(_) => Code::Mismatch,
         ShareError::DamagedParts { .. } | ShareError::CannotLookInside { .. } => Code::Damaged,
-        ShareError::Io { .. } => Code::Storage,
+        ShareError::Io { source, .. } => code_of_io(source),
         ShareError::TooLarge { .. } | ShareError::Scanner(_) => Code::Other,
         ShareError::Capture(error) => code_of_capture(error),
     }

@@ -5,12 +5,13 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::diagnose::clients::Clients;
 use crate::diagnose::findings::finding::{Finding, Target};
 use crate::diagnose::hypotheses::mode::{Advice, Unchecked};
 use crate::diagnose::observations::SilentNode;
-use crate::model::{Loss, Timestamp};
+use crate::model::{Loss, Timestamp, canonical_json};
 
 /// The name and version of the verdict's JSON format.
 pub const SCHEMA: &str = "operator.verdict/1";
@@ -193,6 +194,16 @@ impl Cause {
 }
 
 impl Verdict {
+    /// SHA-256 of its canonical JSON without advice, which is no result of judging, in hexadecimal.
+    pub fn digest(&self) -> String {
+        let mut verdict = self.clone();
+        for cause in verdict.causes.iter_mut().chain(&mut verdict.changes) {
+            cause.advice = None;
+        }
+        let digest = Sha256::digest(canonical_json(&verdict).as_bytes());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Whether it is about faults all of which ended.
     pub fn is_over(&self) -> bool {
         self.outcome == Outcome::Fault && self.causes.iter().all(|cause| cause.end_ms.is_some())

@@ -57,5 +57,5 @@ pub use replay_text::{range_text, replay_text};
 pub use rules_text::{rules_check_text, rules_text};
 pub use run_report::{EvidencePlot, NodeCurve, REPORT_SCHEMA, RunReport, run_report};
 pub use settings_text::SettingsReport;
-pub use table::table;
+pub use table::{table, table_within};
 pub use why_not_text::why_not_text;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::table::table;
+use super::table::{table, table_within};
 use crate::model::{Component, Labels};
 use crate::nodes::{Nodes, Reason, ScrapeTarget};
 
@@ -51,8 +51,8 @@ fn rows(nodes: &Nodes) -> Vec<Row<'_>> {
 }
 
 /// A row for each node with the scrape target that it is and why, then the other targets by what they are,
-/// then what was left out or could not be decided.
-pub fn nodes_text(nodes: &Nodes) -> String {
+/// then what was left out or could not be decided. Rows are at most `width` columns wide where words allow.
+pub fn nodes_text(nodes: &Nodes, width: usize) -> String {
     let head = ["NODE", "ADDRESS", "TARGET", "KNOWN AS", "WHY"].map(str::to_owned);
     let cells = |row: &Row<'_>| {
         let or_none = |text: Option<&str>| text.unwrap_or("-").to_owned();
@@ -61,7 +61,7 @@ pub fn nodes_text(nodes: &Nodes) -> String {
     };
     let mut lines = vec![head.to_vec()];
     lines.extend(rows(nodes).iter().map(cells));
-    let mut text = table(&lines);
+    let mut text = table_within(&lines, width);
     let others = [
         Component::Tidb,
         Component::Node,

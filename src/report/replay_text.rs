@@ -44,7 +44,7 @@ pub fn replay_text(
     page.state("At the end", &report.last);
     page.evidence(&diagnosed.verdict);
     page.damage(report);
-    page.digests(report);
+    page.digests(diagnosed);
     if let Some(verification) = &diagnosed.verification {
         page.field("verified", &verification.text());
     }
@@ -268,12 +268,14 @@ impl Page {
         }
     }
 
-    fn digests(&mut self, report: &ReplayReport) {
+    fn digests(&mut self, diagnosed: &Diagnosed) {
+        let report = &diagnosed.replay;
         self.heading("Digests (SHA-256)");
         self.field("capture", &report.capture_digest);
         if let Some(digest) = &report.recorded_digest {
             self.field("recorded", digest);
         }
+        self.field("verdict", &diagnosed.verdict.digest());
         if let Some(digest) = &report.report_digest {
             self.field("report", digest);
         }

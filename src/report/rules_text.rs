@@ -102,11 +102,20 @@ impl Page {
         let told: Vec<String> = told.map(|(count, word)| format!("{count} {word}")).collect();
         self.wrapped(0, &told.join(", "));
         let fired = report.rules().filter(|rule| rule.outcome == Outcome::Fired);
-        let first = fired.filter_map(|rule| Some((first_firing(rule)?, rule)));
+        let fired: Vec<_> = fired.filter_map(|rule| Some((first_firing(rule)?, rule))).collect();
         // Of those that fired at once, the first of the file: `min_by_key` keeps it.
-        if let Some(((at, alert), rule)) = first.min_by_key(|((at, _), _)| *at) {
+        if let Some(((at, alert), rule)) = fired.iter().min_by_key(|((at, _), _)| *at) {
             let labels = alert.labels.without(&["alertname"]);
-            self.wrapped(0, &format!("first fired: {} {labels} at {}", rule.name, clock(at)));
+            let together = fired.iter().filter(|((other, _), _)| other == at);
+            let others =
+                together.map(|(_, other)| other.name.as_str()).filter(|one| *one != rule.name);
+            let others: Vec<&str> = others.collect();
+            let others = match others.is_empty() {
+                true => String::new(),
+                false => format!(", together with {}", others.join(", ")),
+            };
+            let at = clock(*at);
+            self.wrapped(0, &format!("first fired: {} {labels} at {at}{others}", rule.name));
         }
     }
 
@@ -267,7 +276,7 @@ impl Page {
             self.wrapped(2, &names.join(", "));
         }
         if !near.is_empty() && !rules.is_empty() {
-            self.wrapped(2, "without a comparison that is shown:");
+            self.wrapped(2, "the others:");
         }
         if rules.is_empty() {
             return;

@@ -2,6 +2,7 @@
 //!
 //! The words in the cells are the callers'.
 
+use super::page::wrap;
 use crate::model::{cut, escape};
 
 /// The widest cell of a table, in characters: an error with the start of an answer fits.
@@ -24,6 +25,31 @@ pub fn table(rows: &[Vec<String>]) -> String {
     let shown = |cell: &String| cut(&escape(cell), WIDEST_CELL).into_owned();
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
     aligned(&rows, Alignment::Left, WIDEST_PADDING)
+}
+
+/// As [`table`], in lines of at most `width` columns where words allow: the last column is broken at spaces.
+pub fn table_within(rows: &[Vec<String>], width: usize) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default() + 2
+    };
+    let before: usize = (0..columns.saturating_sub(1)).map(widest).sum();
+    let room = width.saturating_sub(before).max(20);
+    let mut broken = Vec::new();
+    for row in rows {
+        let (last, first) = match row.split_last() {
+            Some((last, first)) if row.len() == columns => (wrap(last, room), first),
+            _ => (Vec::new(), row.as_slice()),
+        };
+        let mut lines = last.into_iter();
+        broken.push(first.iter().cloned().chain(lines.next()).collect());
+        broken.extend(lines.map(|line| {
+            let empty = vec![String::new(); columns - 1];
+            empty.into_iter().chain([line]).collect()
+        }));
+    }
+    table(&broken)
 }
 
 /// Rows in columns two spaces apart: the first aligned to the left, the others, which are numbers, to the
@@ -84,6 +110,15 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], format!("a\\nb  {}…", "x".repeat(WIDEST_CELL - 1)));
         assert_eq!(lines[1..], ["c     \\u{1b}[2J"]);
+    }
+
+    #[test]
+    fn the_last_column_is_broken_where_lines_are_bounded() {
+        let row = |name: &str, says: &str| vec![name.to_owned(), says.to_owned()];
+        let rows = [row("a", "it is long and does not fit"), row("bc", "it does")];
+        let broken = "a   it is long and does\n    not fit\nbc  it does\n";
+        assert_eq!(table_within(&rows, 24), broken);
+        assert_eq!(table_within(&rows, 80), table(&rows));
     }
 
     #[test]

@@ -190,6 +190,10 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
             let weight = if number == 0 { Weight::Reason } else { Weight::More };
             pieces.push(piece(weight, 4, text, Ink::Plain));
         }
+        // Who acts on the cause has to know what may be wrong with it.
+        if let Some(against) = cause.against.first() {
+            pieces.push(piece(Weight::Reason, 4, format!("against: {against}"), Ink::Plain));
+        }
         if let Some(one) = cause.explains.first() {
             let more = match cause.explains.len() {
                 1 => String::new(),
@@ -204,7 +208,11 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
         pieces.push(piece(Weight::Reason, 2, text, Ink::Plain));
     }
     for change in &verdict.changes {
-        let text = format!("planned: {}  {}", change.mode, place_and_time(change));
+        let place = match verdict.changes.len() + verdict.causes.len() {
+            1 => String::new(),
+            _ => format!(", {}", change.target.name),
+        };
+        let text = format!("not a fault: {}{place}  {}", change.mode, place_and_time(change));
         pieces.push(piece(Weight::Claim, 2, text, Ink::Plain));
         // Beside a fault, what was planned needs no reason.
         let reasons = if verdict.causes.is_empty() { reasons(change) } else { Vec::new() };

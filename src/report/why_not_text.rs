@@ -43,8 +43,11 @@ pub fn why_not_text(why: &WhyNot, width: usize) -> String {
     let advice = &why.advice;
     page.push(2, "sure", &format!("at most {}, if it is claimed", why.surest));
     page.push(2, "check", advice.check);
-    page.push(2, "remedy", advice.remedy);
-    page.push(2, "risk", advice.risk);
+    // Nobody remedies what is not claimed.
+    if !why.claims.is_empty() {
+        page.push(2, "remedy", advice.remedy);
+        page.push(2, "risk", advice.risk);
+    }
     page.push(2, "docs", &advice.reference());
     page.text
 }

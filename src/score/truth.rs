@@ -69,13 +69,14 @@ const NOTES: [&str; 8] = [
 ];
 
 /// Fields that are none, by what is meant, where both have few letters in common.
-const MEANT: [(&str, &str); 7] = [
+const MEANT: [(&str, &str); 8] = [
     ("mode", "fault"),
     ("failuremode", "fault"),
     ("id", "store_id"),
     ("addr", "address"),
     ("host", "address"),
     ("instance", "address"),
+    ("target", "node"),
     ("tinject", "t_inject_ms"),
 ];
 
@@ -426,7 +427,10 @@ fn read_instant(
 ) -> Result<Option<i64>, TruthError> {
     let Some(Value::String(text)) = fields.get(field) else { return read(fields, field) };
     let read = DateTime::parse_from_rfc3339(text);
-    let read = read.map_err(|error| serde_json::Error::custom(format!("{text:?}: {error}")));
+    let read = read.map_err(|_| {
+        let what = "is no date and time with a zone, such as 2026-11-24T16:30:50Z";
+        serde_json::Error::custom(format!("{text:?} {what}"))
+    });
     let at = read.map_err(|source| TruthError::Field { field, source })?;
     Ok(Some(at.timestamp_millis()))
 }

@@ -25,7 +25,7 @@ use crate::model::{AsOf, Loss, TimeRange, Unreadable, unreadable_within};
 use crate::pd::{MEMBERS, STATUS, STORES, Topology, VERSION, version};
 use crate::session::{Session, View};
 
-pub use digests::{file_sha256, verdict_digest};
+pub use digests::file_sha256;
 pub use options::{DamagedParts, Destination, Events, ExportOptions, Exported, Redaction, Truths};
 pub use writing::NOT_PICKED;
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::export::Exported;
-use crate::diagnose::{Outcome, Verdict};
+use crate::diagnose::{Cause, Outcome, Verdict};
 use crate::model::{Export, escape_markdown, escape_path};
 
 /// Markdown with the verdict, digests and versions, and with how to open the file.
@@ -21,9 +21,9 @@ pub fn issue_comment(exported: &Exported) -> String {
         let target = escape_markdown(&cause.target.name);
         let _ = writeln!(
             text,
-            "- {} on {target} since {}: {} ({:.0} %)",
+            "- {} on {target} {}: {} ({:.0} %)",
             cause.mode,
-            cause.onset_ms,
+            when(cause),
             cause.says,
             cause.confidence * 100.0
         );
@@ -92,13 +92,21 @@ fn push_export(text: &mut String, export: &Export) {
 fn said_of_whole(whole: &Verdict) -> String {
     let causes = whole.causes.iter().map(|cause| {
         let sure = cause.confidence * 100.0;
-        format!("{} since {} ({sure:.0} %)", cause.mode, cause.onset_ms)
+        format!("{} {} ({sure:.0} %)", cause.mode, when(cause))
     });
     let causes: Vec<String> = causes.collect();
     match (causes.is_empty(), whole.outcome) {
         (false, _) => causes.join(", "),
         (true, Outcome::CannotTell) => "it cannot be told whether something is broken".to_owned(),
         (true, _) => "no fault".to_owned(),
+    }
+}
+
+/// `since 2026-11-24T16:30:50Z`, or from when to when.
+fn when(cause: &Cause) -> String {
+    match cause.end_ms {
+        Some(end) => format!("from {} to {end}", cause.onset_ms),
+        None => format!("since {}", cause.onset_ms),
     }
 }
 

@@ -67,6 +67,8 @@ mod tests {
             "refused",
             "region_id",
             "ErrLeaderNil",
+            "apiutil",
+            "Errno",
             "DeadlineExceeded",
             "raft_id",
             "Other",

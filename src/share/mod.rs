@@ -24,7 +24,7 @@ pub use audit::audit;
 pub use error::ShareError;
 pub use export::{
     DamagedParts, Destination, Events, ExportOptions, Exported, NOT_PICKED, Redaction, RenderPage,
-    Truths, export, export_page, file_sha256, mapping_of, verdict_digest,
+    Truths, export, export_page, file_sha256, mapping_of,
 };
 pub use issue_comment::issue_comment;
 pub use key::{KEY_BYTES, Key, KeyError};

@@ -1,13 +1,12 @@
 //! Whether this build finds in an exported capture what the reporter's build found.
 
-use super::export::verdict_digest;
 use crate::diagnose::Verdict;
 use crate::model::{Export, escape};
 
 /// Whether both builds say the same, and what where they do not: a sentence without a full stop. The verdict is
 /// on the whole capture.
 pub fn compared_with_reporter(export: &Export, verdict: &Verdict) -> String {
-    if export.verdict_digest == verdict_digest(verdict) {
+    if export.verdict_digest == verdict.digest() {
         let build = escape(&export.build);
         return format!("the reporter's build, operator {build}, gave the same verdict");
     }
@@ -37,7 +36,7 @@ mod tests {
             summary: "nothing is broken".to_owned(),
             ..Verdict::bare(Timestamp::from_millis(0), vec![])
         };
-        let same = Export { verdict_digest: verdict_digest(&verdict), ..Export::default() };
+        let same = Export { verdict_digest: verdict.digest(), ..Export::default() };
         assert!(compared_with_reporter(&same, &verdict).ends_with("gave the same verdict"));
         let other =
             Export { build: "0.0.9".to_owned(), verdict: "a store died".to_owned(), ..same };

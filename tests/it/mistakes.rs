@@ -55,7 +55,34 @@ fn a_mark_outside_of_the_run_is_refused() {
     }
     let (code, text, errors) = run(dir.path(), &["mark", "a", "hi", "--at", "-1m"]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(text.starts_with("2026-11-24T16:35:20"), "{text}");
+    assert!(text.contains("a.capture: 2026-11-24T16:35:20"), "{text}");
+}
+
+#[test]
+fn what_became_of_a_mode_is_asked_of_a_run_and_the_list_of_modes_of_none() {
+    let dir = empty_dir();
+    let (code, text, errors) = run(dir.path(), &["replay", "--why-not", "help"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("store_crash") && text.lines().all(|line| line.len() <= 80), "{text}");
+    let (code, _, errors) = run(dir.path(), &["replay", "--why-not", "store_crash"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("name it"), "{errors}");
+}
+
+#[test]
+fn a_truth_that_says_what_it_is_about_in_other_words_is_told_which() {
+    let dir = empty_dir();
+    fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
+    for (truth, advice) in [
+        (r#"{"fault": "store_crash", "target": "store 4"}"#, "did you mean \"node\""),
+        (r#"{"fault": "store_crash", "t_inject_ms": "yesterday"}"#, "no date and time with a zone"),
+    ] {
+        fs::write(dir.path().join("truth.json"), truth).expect("the directory is writable");
+        let seal = ["seal", "a", "--truth", "truth.json", "--dry-run"];
+        let (code, _, errors) = run(dir.path(), &seal);
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains(advice), "{errors}");
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ Examples:
 Hosts, addresses, names, paths and keys become pseudonyms, and so does every word that is not \
 known to be a program's own. Names of PD members and pods are replaced as a whole, unless they only \
 say what they are, as pd0 and tikv-3 do. The file is searched for every original before it gets its \
-name. Every command opens it as it is.
+name. Every command that reads a run opens it as it is.
 
 What stays visible: metrics and labels of programs, settings of PD and TiKV, versions, times, the \
 shape of load, and plain words in notes, marks and output of commands (--no-events leaves those out, \

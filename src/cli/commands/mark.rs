@@ -10,7 +10,7 @@ use crate::capture::{self, CaptureReader, is_packed, is_unsealed};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
-use crate::model::{Event, EventKind, TimeRange, Timestamp, duration_text};
+use crate::model::{Event, EventKind, TimeRange, Timestamp, duration_text, escape_path};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +19,8 @@ Examples:
       node=tikv3 \"disk throttled\"
   operator mark chaos-01 --at -5m \"latency complaints began\"
 
-A time outside of the run is refused, since no replay would show it.";
+A time outside of the run is refused, since no replay would show it. A mark cannot be taken back: mark a \
+copy (`operator copy`) where you are not sure.";
 
 /// Arguments of `mark`.
 #[derive(Debug, Args)]
@@ -53,7 +54,13 @@ pub fn run(global: &Global, args: MarkArgs) -> anyhow::Result<()> {
     capture::add_event(&path, event.clone())?;
     match global.format {
         Format::Json => output::json(&event)?,
-        Format::Text => output::line(&format!("{}  {}  {}", event.at, event.kind, event.text))?,
+        Format::Text => output::wrapped(&format!(
+            "marked {}: {}  {}  {}",
+            escape_path(path.shown()),
+            event.at,
+            event.kind,
+            event.text
+        ))?,
     }
     Ok(())
 }

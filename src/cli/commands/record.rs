@@ -23,7 +23,7 @@ use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, Found, PdFound, PrometheusFound, Without};
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
-use crate::cli::observed;
+use crate::cli::observed::{self, Observed};
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
@@ -80,8 +80,8 @@ are held in memory up to 16 MiB, the rest is a gap, and recording goes on when t
 
 With a command after --, the recording goes on for --before, runs the command and goes on for \
 --after. When the command began, what it printed and how it ended stands on the timeline; the \
-verdict is printed, and its exit code returned, or 12 where the command failed and 130 where it \
-was interrupted. The capture is sealed in any case. Where no source could be observed before, the \
+verdict is printed, and its exit code returned, or 12 where the command failed, 14 where the time \
+after it was cut short, and 130 where it was interrupted itself. The capture is sealed in any case. Where no source could be observed before, the \
 command is not run, and the exit code is 13.
 
 With --once every member of PD is asked for everything once, and of each series the last sample \
@@ -147,9 +147,12 @@ fn check_is_new(plan: &Plan, course: &Course) -> anyhow::Result<()> {
     if plan.retention.is_some() || !plan.path.exists() {
         return Ok(());
     }
-    let why = if matches!(course, Course::Around(_)) {
+    let held = CaptureReader::open(&plan.path).ok();
+    let is_nothing =
+        |reader: &CaptureReader| Observed::of(reader).is_ok_and(|one| one.is_nothing());
+    let why = if matches!(course, Course::Around(_)) && !held.as_ref().is_some_and(is_nothing) {
         "is recorded already, and a run around a command is a new one"
-    } else if CaptureReader::open(&plan.path).is_ok_and(|reader| reader.has_truth()) {
+    } else if held.as_ref().is_some_and(CaptureReader::has_truth) {
         "has a truth inside, which is not about what would be added"
     } else {
         return Ok(());
@@ -203,14 +206,21 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
         return Ok(Code::Ok);
     }
     let replay = format!("operator replay {}", shell_word(&path.to_string_lossy()));
+    let shown = path.clone();
     let verdict = super::replay::run(global, &ReplayArgs::of(path.into_os_string()))?;
+    let failed = |how: String, recording: &str| {
+        let code = Code::CommandFailed;
+        remark(&format!("exit {}: {how}; {recording}: {replay}", code as u8));
+        code
+    };
     Ok(match end {
         CommandEnd::Succeeded => verdict,
-        CommandEnd::Failed(how) => {
-            let code = Code::CommandFailed;
-            let sealed = "the recording is sealed and whole";
-            remark(&format!("exit {}: {how}; {sealed}: {replay}", code as u8));
-            code
+        CommandEnd::Failed(how) => failed(how, "the recording went on to the planned end"),
+        CommandEnd::StoppedAfter(Some(how)) => {
+            failed(how, "the recording was stopped before the planned end")
+        }
+        CommandEnd::StoppedAfter(None) => {
+            return Err(CliError::EndedEarly { path: escape_path(&shown) }.into());
         }
         CommandEnd::Interrupted | CommandEnd::NotRun(_) => Code::Interrupted,
     })

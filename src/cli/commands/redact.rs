@@ -33,7 +33,7 @@ many. Every other word becomes its pseudonym, or `redacted` where the table does
 --reverse also translates keys and identifiers, which are numbers in an export.
 The key lies in the directory of captures, as .pseudonym-key, and --key names another; who has it \
 can guess originals. --check exits with 4 where it finds an address or one of the words, which it \
-prints, and with 3 where it cannot look inside.";
+prints, and with 3 where it cannot look inside; loopback addresses, the same on every machine, pass.";
 
 const USAGE: &str = "\
 operator redact --run RUN [--key FILE] [--reverse] < TEXT

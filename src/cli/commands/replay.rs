@@ -1,6 +1,6 @@
 //! `operator replay`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::IsTerminal;
 
 use anyhow::Context;
@@ -17,7 +17,7 @@ use crate::diagnose::{Citation, MODES, Outcome, Verdict, WhyNot};
 use crate::model::{canonical_json, escape_path, similar_names};
 use crate::report::{
     Called, Color, Diagnosed, Verification, prompt_text, replay_json, replay_text, report_of,
-    table, why_not_text,
+    table_within, why_not_text,
 };
 use crate::session::{Judgement, Session, check_citations};
 use crate::share::{NOT_PICKED, compared_with_reporter};
@@ -50,7 +50,7 @@ The same capture gives the same bytes on every machine.";
 #[command(after_help = EXAMPLES)]
 pub struct ReplayArgs {
     /// A run's name, `latest`, or the path of a capture
-    #[arg(value_name = "RUN", required_unless_present = "run_flag", conflicts_with = "run_flag")]
+    #[arg(value_name = "RUN", required_unless_present_any = ["run_flag", "why_not"], conflicts_with = "run_flag")]
     run: Option<OsString>,
     /// The same as RUN
     #[arg(long = "run", id = "run_flag", value_name = "RUN")]
@@ -90,7 +90,12 @@ impl ReplayArgs {
 ///
 /// Where there is no such run, it cannot be read, or two evaluations differ.
 pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
-    let name = args.run.as_deref().or(args.run_flag.as_deref()).unwrap_or(OsStr::new("latest"));
+    if args.why_not.as_deref() == Some("help") {
+        return list_modes(global);
+    }
+    let name = args.run.as_deref().or(args.run_flag.as_deref()).ok_or_else(|| {
+        CliError::Usage("--why-not asks of a run: name it, or `latest`".to_owned())
+    })?;
     let path = lookup::find(&global.dir, name)?;
     let mut session = Session::open(&path)?;
     let view = args.view.of(&mut session)?;
@@ -203,7 +208,7 @@ fn list_modes(global: &Global) -> anyhow::Result<Code> {
         }
         _ => {
             let rows = MODES.iter().map(|mode| vec![mode.name.to_owned(), mode.says.to_owned()]);
-            output::write(table(&rows.collect::<Vec<_>>()).as_bytes())?;
+            output::write(table_within(&rows.collect::<Vec<_>>(), WIDTH).as_bytes())?;
         }
     }
     Ok(Code::Ok)
@@ -211,9 +216,6 @@ fn list_modes(global: &Global) -> anyhow::Result<Code> {
 
 /// Prints what became of a failure mode.
 fn explain_mode(global: &Global, mode: &str, why: Option<WhyNot>) -> anyhow::Result<Code> {
-    if mode == "help" {
-        return list_modes(global);
-    }
     let why = why.ok_or_else(|| {
         let known = || MODES.iter().map(|mode| mode.name);
         let mut near = similar_names(mode, known(), |_| 0.6, 3);

@@ -84,7 +84,11 @@ impl Bound {
             return Ok(());
         }
         let have = counted_have(scored, "a truth");
-        let meant = if least <= 100 { format!(": is {least}% meant?") } else { String::new() };
+        let meant = match least {
+            // So many more than there are is a share of them, and not one too many.
+            50..=100 if least > 2 * scored => format!(": is {least}% meant?"),
+            _ => format!(": at most {scored} can be asked for"),
+        };
         Err(CliError::Usage(format!("--at-least asks for {least} captures, and {have}{meant}")))
     }
 

@@ -22,6 +22,8 @@ use crate::session::Session;
 
 /// The number of metrics that are listed without `--metrics`.
 const METRICS_SHOWN: usize = 10;
+/// Columns of the table of nodes.
+const WIDTH: usize = 80;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -94,7 +96,7 @@ fn show_nodes(global: &Global, path: &Path) -> anyhow::Result<()> {
     let nodes = session.evidence()?.nodes;
     match global.format {
         Format::Json => output::json(&nodes_json(&nodes))?,
-        Format::Text => output::write(nodes_text(&nodes).as_bytes())?,
+        Format::Text => output::write(nodes_text(&nodes, WIDTH).as_bytes())?,
     }
     Ok(CliError::unless_whole(path, session.reader().damaged_rows())?)
 }

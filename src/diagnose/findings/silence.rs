@@ -376,7 +376,8 @@ fn unanswered_requests(evidence: &Evidence, outage: &MemberOutage, about: About)
     let answered = asks.iter().find(|ask| ask.at > last && ask.failed.is_none());
     let end = answered.map(|ask| ask.at);
     let duration = lasted(onset, end);
-    let text = format!("{} requests {how} {duration}{led}", outage.failed_asks);
+    let requests = counted(outage.failed_asks as u64, "request");
+    let text = format!("{requests} {how} {duration}{led}");
     let citations = vec![cite(reference, onset, how.to_owned())];
     let about = About { onset, end, ..about };
     finding(about, text, citations, vec![of_pd(ANSWERS, &outage.member)])

@@ -38,7 +38,8 @@ const COMPUTED: [&str; 3] = [
      that begin with kv_, raw_ or coprocessor, by the seconds of the stretch; a rise between two samples is \
      spread evenly between them; after a restart a counter begins at 0 at the last failed scrape, and what a \
      store served between its last sample and its end is not counted",
-    "failed_per_second: the same of tikv_grpc_msg_fail_total",
+    "failed_per_second: the same of tikv_grpc_msg_fail_total, which appears with a store's first failure; \
+     what a store that is gone did not answer is not counted",
     "p99_ms: histogram_quantile(0.99) of the same rise of tikv_grpc_msg_duration_seconds_bucket, by le",
 ];
 
@@ -294,7 +295,7 @@ fn told(stretches: &[Stretch], what: &str, least: Option<f64>) -> String {
     }
     match stretches.iter().all(|one| one.all.failed_per_second == 0.0) {
         true if what == "statements" => {}
-        true => text.push_str("; no gRPC failure counted"),
+        true => text.push_str("; no store counted a failure"),
         false => {
             let failed = each(&|one| number(one.failed_per_second));
             text.push_str(&format!("; {failed} failed a second"));

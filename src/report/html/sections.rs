@@ -115,7 +115,7 @@ pub(super) fn about(report: &ReplayReport, holds_capture: bool) -> Markup {
                 @if let Some(digest) = &report.report_digest { dt { "Report" } dd class="code" { (digest) } }
             }
             @if holds_capture {
-                p { "The capture is inside this file. Save it, and " code { "operator replay FILE.html" } ", " code { "query" } ", " code { "verify" } " and every other command open it as it is." }
+                p { "The capture is inside this file. Save it, and " code { "operator replay FILE.html" } ", " code { "query" } ", " code { "verify" } " and every other command that reads a run open it as it is." }
             } @else {
                 p { "The capture is not inside this file; " code { "operator export --html" } " puts it there." }
             }

@@ -1,4 +1,4 @@
-//! Digests of an export: of its file and of its verdict.
+//! The digest of an exported file.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,19 +6,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::diagnose::Verdict;
-use crate::model::canonical_json;
 use crate::share::ShareError;
 use crate::share::key::to_hex;
-
-/// SHA-256 of a verdict's canonical JSON without advice, which is no result of judging, in hexadecimal.
-pub fn verdict_digest(verdict: &Verdict) -> String {
-    let mut verdict = verdict.clone();
-    for cause in verdict.causes.iter_mut().chain(&mut verdict.changes) {
-        cause.advice = None;
-    }
-    to_hex(&Sha256::digest(canonical_json(&verdict).as_bytes()))
-}
 
 /// SHA-256 of a file, in hexadecimal, as an export's Markdown names it.
 ///

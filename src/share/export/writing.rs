@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::digests::verdict_digest;
 use super::options::{Events, ExportOptions, Truths, goes_along};
 use super::{Lost, RenderPage};
 use crate::capture::{
@@ -128,7 +127,7 @@ impl Source<'_> {
         let export = Export {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             verdict: verdict.summary.clone(),
-            verdict_digest: verdict_digest(&verdict),
+            verdict_digest: verdict.digest(),
             replaced: self.counts_with(before.replaced),
             left_out: before.left_out.into_iter().chain(left_out.iter().cloned()).collect(),
             lost,

@@ -33,6 +33,18 @@ fn a_leader_that_is_silent_and_not_refused_is_paused() {
     assert_cause(&run.verdict(), "pd_leader_pause", "pd2");
 }
 
+/// A follower hands requests on to the leader, and is not what is lost while there is none.
+#[test]
+fn a_follower_that_waits_for_a_leader_is_not_told() {
+    let mut run = quiet();
+    run.move_pd_leader("pd0", run.at(FROM + 15));
+    silence(&mut run, "pd2", FROM, TO, false);
+    run.silence_member("pd1", run.range(FROM, FROM + 15), GapReason::Timeout);
+    let verdict = run.verdict();
+    assert_cause(&verdict, "pd_leader_pause", "pd2");
+    assert!(verdict.changes.is_empty(), "{:?}", verdict.changes);
+}
+
 #[test]
 fn a_leader_that_refuses_connections_crashed() {
     let mut run = quiet();

@@ -96,6 +96,26 @@ async fn of_two_sources_the_dead_one_is_named_and_the_command_is_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "slow: ./test.sh runs it"]
+async fn a_recording_that_is_stopped_after_its_command_says_that_it_is_shorter() {
+    for (script, code) in [("true", 14), ("exit 3", 12)] {
+        let scene = Scene::new().await;
+        let mut arguments = scene.arguments();
+        let around = ["--before", "1s", "--after", "10m", "--", "sh", "-c", script];
+        arguments.extend(around.map(str::to_owned));
+        let mut recorder = Program::start(operator().args(arguments));
+        recorder.event("a copy", copied).await;
+        while !events(&scene.path()).iter().any(|event| event.starts_with("ended with")) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        recorder.signal("INT");
+        let ended = recorder.wait().await;
+        assert_eq!(ended.code, Some(code), "{}", ended.errors);
+        assert!(ended.errors.contains("before the planned end"), "{}", ended.errors);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn an_interrupted_command_ends_and_its_recording_is_sealed() {
     let scene = Scene::new().await;
     let marked = scene.directory.path().join("runs");

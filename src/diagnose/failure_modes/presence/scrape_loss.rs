@@ -11,7 +11,7 @@ use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, KNOWN_DEPTHS, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
-    Presence, Reachability, Silence, scraped_nodes, unscraped, was_never_up,
+    MemberOutage, Presence, Reachability, Silence, scraped_nodes, unscraped, was_never_up,
 };
 use crate::model::{Gap, SETTLE_MS, ScrapedBy, Source, TimeRange, Timestamp};
 
@@ -92,6 +92,7 @@ fn unseen_members(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             && observers.contains(&Reachability::Heard)
             && one.restart.is_none()
     });
+    let seen_by_one = seen_by_one.filter(|one| !waits_for_a_leader(observed, one));
     seen_by_one
         .filter(|one| one.scrapes.as_ref().is_none_or(|scrapes| scrapes.failed >= FAILED))
         .map(|one| {
@@ -115,6 +116,16 @@ fn unseen_members(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             claim.but(who)
         })
         .collect()
+}
+
+/// Whether a member lets the recorder wait because PD's leader is gone: it hands requests on to the leader.
+fn waits_for_a_leader(observed: &ObservedWindow<'_>, one: &MemberOutage) -> bool {
+    let range = one.range(observed.open());
+    let mut leaders = observed.members.iter().filter(|other| other.led);
+    one.recorder == Reachability::Silent
+        && one.refused != Some(true)
+        && !one.led
+        && leaders.any(|leader| leader.range(observed.open()).overlaps(&range))
 }
 
 /// Whether the recorder itself recorded a gap there. Then it is unknown whether Prometheus scraped.
