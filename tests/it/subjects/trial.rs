@@ -102,8 +102,10 @@ const STORE_CRASH: &str = "FAULT  store 4 (tikv1:20160): the store's process die
   store_crash  16:30:50.358 \u{b1}4.7s to 16:34:35.967 (3m45s), confidence 0.97
 ";
 
-const LEADER_PAUSE: &str = "FAULT  pd2 (pd2:2379): PD's leader stood still and others took over
-  pd_leader_pause  16:32:20.599 \u{b1}6.9s to 16:33:02.615 (42.0s), confidence 0.95
+const LEADER_PAUSE: &str =
+    "FAULT  cluster: no store has come up since the recording began; one more cause
+  store_never_up, cluster  05:10:04.014 \u{b1}1.0s until the end, confidence 0.95
+  pd_leader_pause, pd2  05:12:24.728 \u{b1}4.1s to 05:13:28.753 (1m04s), confidence 0.95
 ";
 
 #[test]
@@ -148,8 +150,15 @@ fn whatever_else_the_verdict_says_is_a_failure_and_is_cleaned_up() {
         STORE_CRASH.replace("tikv1", "tikv2"),
         STORE_CRASH.replace("store_crash", "slow_disk"),
     ];
-    for verdict in &verdicts {
-        let trial = Trial::new("", verdict);
+    let without = [
+        LEADER_PAUSE.replace("pd2", "pd1"),
+        LEADER_PAUSE.replace("pd_leader_pause", "pd_quorum_loss"),
+        LEADER_PAUSE.replace("store_never_up", "store_crash"),
+    ];
+    let with = verdicts.iter().map(|verdict| ("", verdict));
+    let without = without.iter().map(|verdict| ("^(pd|prometheus|operator):", verdict));
+    for (images, verdict) in with.chain(without) {
+        let trial = Trial::new(images, verdict);
         let output = trial.run();
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         assert!(said(&output).contains("FAILED"), "{}", said(&output));
