@@ -2,6 +2,7 @@
 //!
 //! The JSON of the same command is made in `cli`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::page::wrap;
@@ -31,6 +32,8 @@ pub struct CaptureContents<'a> {
     pub reader: &'a CaptureReader,
     /// The numbers of series, samples and bytes.
     pub inventory: &'a Inventory,
+    /// The version of PD, and those of TiKV.
+    pub versions: (Option<String>, BTreeSet<String>),
     /// Its gaps, adjoining ones joined.
     pub gaps: &'a [Gap],
     /// Its events, ascending by time.
@@ -40,7 +43,7 @@ pub struct CaptureContents<'a> {
 /// The metadata, the numbers of samples and bytes, and the gaps, events and damage of a capture. At most
 /// `metrics_shown` metrics are listed, those with the most series.
 pub fn capture_text(contents: &CaptureContents<'_>, metrics_shown: usize) -> String {
-    let mut text = head(contents.path, contents.reader, contents.inventory);
+    let mut text = head(contents);
     text.push_str(&amounts(contents.inventory, metrics_shown));
     text.push_str(&happenings(contents.gaps, contents.events));
     let damage = contents.reader.damage();
@@ -59,7 +62,8 @@ fn window_text(window: TimeRange) -> String {
     format!("{} to {} ({})", window.start, window.end, duration_text(window.millis()))
 }
 
-fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
+fn head(contents: &CaptureContents<'_>) -> String {
+    let CaptureContents { path, reader, inventory, versions: (pd, tikv), .. } = contents;
     let (meta, window) = (reader.meta(), reader.window());
     let unknown = || "unknown".to_owned();
     let mut rows = vec![
@@ -89,8 +93,12 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
     for (member, url) in &meta.endpoints.pd {
         rows.push(("pd", format!("{member} {url}")));
     }
-    if let Some(version) = &meta.versions.pd {
+    if let Some(version) = pd {
         rows.push(("pd version", version.clone()));
+    }
+    if !tikv.is_empty() {
+        let tikv: Vec<&str> = tikv.iter().map(String::as_str).collect();
+        rows.push(("tikv version", tikv.join(" and ")));
     }
     for selector in &meta.selectors {
         rows.push(("selector", selector.clone()));

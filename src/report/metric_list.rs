@@ -45,7 +45,7 @@ impl Metrics {
 /// The metrics as a table: name, number of series, and each label with the number of its values.
 pub fn metrics_text(metrics: &BTreeMap<String, Metric>) -> String {
     if metrics.is_empty() {
-        return "no metric has such a name; the expression stands for the whole of it: '.*quota.*' finds a part\n"
+        return "no metric has such a name; an expression stands for all of it, so that '.*quota.*' finds those with a quota\n"
             .to_owned();
     }
     let mut rows = vec![vec!["metric".to_owned(), "series".to_owned(), "labels".to_owned()]];

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::diagnose::counted;
 use crate::model::{TimeRange, Timestamp, escape};
 use crate::rules::{
     AlertChange, AlertHistory, AlertState, NearMiss, Outcome, RuleReport, RulesReport,
@@ -58,7 +59,7 @@ pub fn rules_text(run: &str, report: &RulesReport) -> String {
 pub fn rules_check_text(run: &str, report: &RulesReport) -> String {
     let mut page = Page { out: String::new() };
     let rules = report.rules().count();
-    page.wrapped(0, &format!("{rules} rules can be read"));
+    page.wrapped(0, &format!("{} can be read", counted(rules as u64, "rule")));
     let lacking = |cannot: bool| {
         report.rules().filter(move |rule| {
             !rule.missing.is_empty() && (rule.outcome == Outcome::CannotFire) == cannot

@@ -11,6 +11,7 @@ mod pd_series;
 mod recording;
 mod survey;
 mod unrecorded;
+mod versions;
 mod window;
 
 pub use alerts::CriticalAlerts;
@@ -21,4 +22,5 @@ pub use pd_bodies::PdSource;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};
 pub use recording::window_of_steps;
 pub use unrecorded::unrecorded;
+pub use versions::recorded_versions;
 pub use window::{Judgement, View, Window, diagnosis_series, watched_series};

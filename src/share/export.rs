@@ -7,7 +7,6 @@ mod digests;
 mod options;
 mod writing;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use check::check;
@@ -22,8 +21,7 @@ use super::pseudonyms::{Mapping, Originals};
 use super::walk::{Walk, is_free_text};
 use crate::capture::{CaptureError, CaptureReader, PdOrder, PdVisit, Rewrite};
 use crate::model::{AsOf, Loss, TimeRange, Unreadable, unreadable_within};
-use crate::pd::{MEMBERS, STATUS, STORES, Topology, VERSION, version};
-use crate::session::{Session, View};
+use crate::session::{Session, View, recorded_versions};
 
 pub use digests::file_sha256;
 pub use options::{DamagedParts, Destination, Events, ExportOptions, Exported, Redaction, Truths};
@@ -117,7 +115,7 @@ fn export_as(
     pack(&compact, &path, page.as_ref(), options.mode)?;
     let (bytes, file_sha256) = size_and_digest(&path)?;
     let free_texts = written.events()?.iter().filter(|event| is_free_text(event)).count();
-    let (pd_version, tikv_versions) = versions(&written)?;
+    let (pd_version, tikv_versions) = recorded_versions(&written)?;
     Ok(Exported {
         path,
         meta: written.meta().clone(),
@@ -163,25 +161,4 @@ struct Lost {
     loss: Loss,
     /// The parts of it that held what a verdict reads.
     unreadable: Vec<Unreadable>,
-}
-
-/// The version of PD in the metadata of a capture, else the first that an answer of PD states; and those of TiKV in the
-/// first list of stores.
-fn versions(reader: &CaptureReader) -> Result<(Option<String>, BTreeSet<String>), CaptureError> {
-    let mut pd = reader.meta().versions.pd.clone();
-    let mut tikv = BTreeSet::new();
-    let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
-    reader.visit_pd_answers(visit, |answer| {
-        if pd.is_none() && [VERSION, STATUS, MEMBERS].contains(&answer.path.as_str()) {
-            pd = answer.success().and_then(version);
-        }
-        if tikv.is_empty() && answer.path == STORES {
-            let mut listed = Topology::default();
-            // A list that cannot be read says nothing of versions, and the next one may.
-            let _ = listed.apply(&answer);
-            tikv = listed.tikv_versions();
-        }
-        Ok(())
-    })?;
-    Ok((pd, tikv))
 }

@@ -11,8 +11,10 @@ use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::diagnose::{Finding, FindingKind, MODES, Verdict, draw, finding_names, findings_called};
-use crate::model::{ProfileEvent, escape_path, shell_word};
+use crate::diagnose::{
+    Finding, FindingKind, MODES, Outcome, Verdict, draw, finding_names, findings_called,
+};
+use crate::model::{ProfileEvent, escape, escape_path, shell_word};
 use crate::report::{Color, Seen, explain_text, findings_text, profiles_json, profiles_text};
 use crate::session::{Judgement, Session};
 
@@ -29,6 +31,9 @@ Examples:
 F1, F2 and so on count what was known as of one instant: the end of the run, or that of --at. Of \
 another instant the same finding may have another number. A name does not change; its first parts \
 are enough where they mean one finding.";
+
+/// How much before and after a finding its series is shown, in milliseconds.
+const AROUND_MS: i64 = 60_000;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -96,8 +101,12 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             let cited = finding.citations.iter().find(|one| one.reference.contains('{'));
             if let Some(cited) = cited {
                 let dir = path.dir_flag(global);
+                let window = session.window();
+                let end = finding.end_ms.unwrap_or(verdict.as_of_ms);
+                let start = finding.onset_ms.saturating_add_millis(-AROUND_MS).max(window.start);
+                let end = end.saturating_add_millis(AROUND_MS).min(window.end);
                 output::wrapped(&format!(
-                    "the series: operator query {run} {}{dir}",
+                    "the series: operator query {run} {} --start {start} --end {end}{dir}",
                     shell_word(&cited.reference)
                 ))?;
             }
@@ -159,7 +168,11 @@ fn list(global: &Global, args: &ExplainArgs, verdict: &Verdict) -> anyhow::Resul
             output::json(&value)?;
         }
         Format::Text if verdict.findings.is_empty() => {
-            output::line("no finding: nothing departed from normal")?;
+            let text = match verdict.outcome {
+                Outcome::CannotTell => verdict.summary.as_str(),
+                _ => "nothing departed from normal",
+            };
+            output::wrapped(&format!("no finding: {}", escape(text)))?;
         }
         Format::Text => {
             let text = findings_text(&verdict.findings, (args.width, color(global)));

@@ -23,7 +23,7 @@ use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, Found, PdFound, PrometheusFound, Without};
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
-use crate::cli::observed::{self, Observed};
+use crate::cli::observed;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
@@ -147,12 +147,9 @@ fn check_is_new(plan: &Plan, course: &Course) -> anyhow::Result<()> {
     if plan.retention.is_some() || !plan.path.exists() {
         return Ok(());
     }
-    let held = CaptureReader::open(&plan.path).ok();
-    let is_nothing =
-        |reader: &CaptureReader| Observed::of(reader).is_ok_and(|one| one.is_nothing());
-    let why = if matches!(course, Course::Around(_)) && !held.as_ref().is_some_and(is_nothing) {
+    let why = if matches!(course, Course::Around(_)) {
         "is recorded already, and a run around a command is a new one"
-    } else if held.as_ref().is_some_and(CaptureReader::has_truth) {
+    } else if CaptureReader::open(&plan.path).is_ok_and(|reader| reader.has_truth()) {
         "has a truth inside, which is not about what would be added"
     } else {
         return Ok(());

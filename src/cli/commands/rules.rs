@@ -14,7 +14,7 @@ use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
-use crate::diagnose::{Damaged, HORIZON_MS};
+use crate::diagnose::{Damaged, HORIZON_MS, counted};
 use crate::model::{
     Loss, TimeRange, Timestamp, canonical_json, escape_path, parse_duration_ms, similar_names,
 };
@@ -189,7 +189,9 @@ fn check(global: &Global, args: &CheckArgs) -> anyhow::Result<Code> {
         let rules: usize = groups.map(|group| group.rules.len()).sum();
         match global.format {
             Format::Json => output::json(&json!({ "schema": SCHEMA, "rules": rules }))?,
-            Format::Text => output::line(&format!("{rules} rules can be read"))?,
+            Format::Text => {
+                output::line(&format!("{} can be read", counted(rules as u64, "rule")))?
+            }
         }
         return Ok(Code::Ok);
     };

@@ -21,7 +21,7 @@ Examples:
 
 The files are those of `promtool test rules`. Exits with 0 where all expectations are met, 2 \
 where a file is none of tests or of rules, 4 where an expectation is not met or a rule cannot be \
-evaluated, 8 where a file cannot be read.";
+evaluated, 5 where a file is not there.";
 
 /// Arguments of `rules test`.
 #[derive(Debug, Args)]

@@ -163,7 +163,15 @@ pub fn run(global: &Global, args: &ScoreArgs) -> anyhow::Result<()> {
         }
         Format::Text => output::write(text(&lines, args.baselines).as_bytes())?,
     }
-    Ok(args.at_least.map_or(Ok(()), |bound| bound.check(&lines))?)
+    if let Some(bound) = args.at_least {
+        bound.check(&lines)?;
+        let right = lines.iter().filter(|line| line.top1).count();
+        remark(&format!(
+            "{right} of {} are right, and at least {bound} were asked for",
+            lines.len()
+        ));
+    }
+    Ok(())
 }
 
 /// `1 capture has no truth`.

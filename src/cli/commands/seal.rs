@@ -79,10 +79,14 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let truth = fs::read(&args.truth).with_context(cannot_read)?;
     let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
     let checked = Truth::parse(&truth).with_context(bad_truth)?;
-    checked.check_fields().with_context(bad_truth)?;
-    checked.check_modes().with_context(bad_truth)?;
-    check_time(&path, &checked)?;
-    checked.check_place(&nodes(&path)?).with_context(bad_truth)?;
+    let nodes = nodes(&path)?;
+    let checks = [checked.check_fields(), checked.check_modes(), checked.check_place(&nodes)];
+    let mut wrong: Vec<String> =
+        checks.into_iter().filter_map(|check| Some(check.err()?.to_string())).collect();
+    wrong.extend(out_of_time(&path, &checked)?);
+    if !wrong.is_empty() {
+        return Err(CliError::Usage(wrong.join("; "))).with_context(bad_truth);
+    }
     checked.warnings().iter().for_each(|warning| remark(&format!("warning: {warning}")));
     unless_sealed(&path, &checked, args)?;
     if args.dry_run {
@@ -124,25 +128,20 @@ fn unless_sealed(path: &Path, truth: &Truth, args: &SealArgs) -> anyhow::Result<
     }
     let (file, what) = (escape_path(&args.truth), escape(&truth.text()));
     let text = format!(
-        "a truth is sealed inside already: {file} is one too, and --replace puts it in its place ({what})"
+        "{file} is a truth ({what}), and another is sealed inside already: --replace puts it in its place"
     );
     Err(CliError::Usage(text).into())
 }
 
-/// Refuses a truth of another time than the run's.
-fn check_time(path: &Path, truth: &Truth) -> anyhow::Result<()> {
+/// What is wrong with a truth of another time than the run's.
+fn out_of_time(path: &Path, truth: &Truth) -> anyhow::Result<Option<String>> {
     let window = CaptureReader::open(path)?.window();
     let injected = truth.t_inject_ms.map(Timestamp::from_millis);
-    match injected.filter(|at| !window.is_empty() && !window.contains(*at)) {
-        Some(at) => {
-            let text = format!(
-                "t_inject_ms is {at}, outside of the run: the capture covers {} to {}",
-                window.start, window.end
-            );
-            Err(CliError::Usage(text).into())
-        }
-        None => Ok(()),
-    }
+    let outside = injected.filter(|at| !window.is_empty() && !window.contains(*at));
+    Ok(outside.map(|at| {
+        let (start, end) = (window.start, window.end);
+        format!("t_inject_ms is {at}, outside of the run: the capture covers {start} to {end}")
+    }))
 }
 
 /// Says that a truth can be sealed, and changes nothing.

@@ -18,7 +18,7 @@ use crate::report::{
     CaptureContents, SettingsReport, capture_text, nodes_json, nodes_text, profiles_json,
     profiles_text,
 };
-use crate::session::Session;
+use crate::session::{Session, recorded_versions};
 
 /// The number of metrics that are listed without `--metrics`.
 const METRICS_SHOWN: usize = 10;
@@ -83,8 +83,9 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
         Format::Text => {
             let metrics = if args.metrics { usize::MAX } else { METRICS_SHOWN };
             let (path, reader, inventory) = (path.shown(), &reader, &inventory);
-            let contents =
-                CaptureContents { path, reader, inventory, gaps: &gaps, events: &events };
+            let versions = recorded_versions(reader)?;
+            let (gaps, events) = (&gaps, &events);
+            let contents = CaptureContents { path, reader, inventory, versions, gaps, events };
             output::write(capture_text(&contents, metrics).as_bytes())?;
         }
     }
