@@ -94,7 +94,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             let (run, rest) =
                 (path.called(&args.run), args.view.as_text() + &path.dir_flag(global));
             let run = shell_word(&run);
-            output::wrapped(&format!(
+            command(&format!(
                 "all samples: operator explain {run} {}{rest} --format json",
                 finding.id
             ))?;
@@ -105,7 +105,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
                 let end = finding.end_ms.unwrap_or(verdict.as_of_ms);
                 let start = finding.onset_ms.saturating_add_millis(-AROUND_MS).max(window.start);
                 let end = end.saturating_add_millis(AROUND_MS).min(window.end);
-                output::wrapped(&format!(
+                command(&format!(
                     "the series: operator query {run} {} --start {start} --end {end}{dir}",
                     shell_word(&cited.reference)
                 ))?;
@@ -116,6 +116,11 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Prints advice that ends with a command, which stays whole: one that is broken or cut cannot be pasted.
+fn command(text: &str) -> std::io::Result<()> {
+    output::write(format!("{}\n", escape(text)).as_bytes())
 }
 
 /// The finding that somebody means, with its name.
