@@ -177,7 +177,7 @@ fn list(global: &Global, args: &ExplainArgs, verdict: &Verdict) -> anyhow::Resul
                 Outcome::CannotTell => verdict.summary.as_str(),
                 _ => "nothing departed from normal",
             };
-            output::wrapped(&format!("no finding: {}", escape(text)))?;
+            output::wrapped(&format!("no finding: {text}"))?;
         }
         Format::Text => {
             let text = findings_text(&verdict.findings, (args.width, color(global)));
