@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::address::NodeNames;
-use super::clock::Zone;
 use super::counts::Counts;
 use super::details::{Details, details, example, no_space};
 use super::exits::exit;
@@ -14,7 +13,7 @@ use super::lines::LogLines;
 use super::listed;
 use super::parse::{Level, LogLine, Parsed, Refusal, Scratch, parse_line};
 use super::redact::redact;
-use crate::model::{LogEvent, LogKind, TimeRange, Timestamp};
+use crate::model::{LogEvent, LogKind, TimeRange, Timestamp, Zone};
 
 /// Lines of each kind that are held from the beginning, and from the end.
 const EACH: usize = 40;

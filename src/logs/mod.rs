@@ -25,7 +25,6 @@ mod series;
 mod wrapper;
 
 pub use address::NodeNames;
-pub use clock::{Zone, ZoneError};
 pub use extract::{Extract, ExtractOptions, Extractor, Losses};
 pub use kubectl::{KUBERNETES, KubectlError, KubectlReader};
 pub use lines::{LogLines, MAX_LINE_BYTES, RawLine};

@@ -12,10 +12,10 @@
 
 use std::borrow::Cow;
 
-use super::clock::{ReadTime, Zone, read_time};
+use super::clock::{ReadTime, read_time};
 use super::fields::{Fields, token};
 use super::wrapper::{Entries, Inner, unwrap};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Zone};
 
 /// How grave a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

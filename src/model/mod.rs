@@ -24,6 +24,7 @@ mod stretches;
 mod time;
 mod told;
 mod topology;
+mod zone;
 
 pub use as_of::AsOf;
 pub use canonical_json::canonical_json;
@@ -64,3 +65,4 @@ pub use topology::{
     Member, MemberId, MemberStatus, NodeState, PdOperator, RegionCounts, RegionId, Size, Store,
     StoreId, StoreLabel,
 };
+pub use zone::{Zone, ZoneError};

@@ -10,8 +10,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::cli::exit::CliError;
-use crate::logs::Zone;
-use crate::model::escape_path;
+use crate::model::{Zone, escape_path};
 
 /// Arguments of whatever reads logs: `attach` and `record`.
 #[derive(Clone, Debug, Default, Args)]
