@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use operator::logs::{ExtractOptions, Extractor, NodeNames, Zone, log_series};
+use operator::logs::{ExtractOptions, Extractor, NodeNames, log_series};
 use operator::model::{TimeRange, Timestamp};
 
 fuzz_target!(|bytes: &[u8]| {

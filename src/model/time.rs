@@ -8,6 +8,8 @@ use std::ops::{Add, Sub};
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
+use super::zone::Zone;
+
 /// An instant: whole milliseconds since the Unix epoch, UTC.
 ///
 /// Prometheus stamps samples with the same resolution, so nothing is lost between the two.
@@ -92,7 +94,20 @@ impl Timestamp {
         instant.map(|instant| Self(instant.timestamp_millis())).map_err(|_| unreadable())
     }
 
-    /// Reads an instant of a run that covers `run`: as [`parse`](Self::parse) with the run's end as `now`,
+    /// Reads an instant as [`parse`](Self::parse) does, where a date and time or a time of day without a zone is
+    /// one of `zone`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeParseError`], as `parse`.
+    pub fn parse_in(text: &str, now: Self, zone: Zone) -> Result<Self, TimeParseError> {
+        match has_no_zone(text.trim()) {
+            true => Ok(Self::parse(text, now + zone.millis())? + -zone.millis()),
+            false => Self::parse(text, now),
+        }
+    }
+
+    /// Reads an instant of a run that covers `run`: as [`parse_in`](Self::parse_in) with the run's end as `now`,
     /// and an offset from its start such as `+5m`. A time of day means its last occurrence inside the run;
     /// where it has none, the one on the day on which the run ends.
     ///
@@ -103,26 +118,29 @@ impl Timestamp {
     /// # Examples
     ///
     /// ```
-    /// use operator::model::{TimeRange, Timestamp};
+    /// use operator::model::{TimeRange, Timestamp, Zone};
     /// let at = |text| Timestamp::parse(text, Timestamp::default());
     /// let run = TimeRange::new(at("2026-11-24T16:17:09Z")?, at("2026-11-24T17:00:00Z")?);
-    /// assert_eq!(Timestamp::parse_within("+5m", run)?, at("2026-11-24T16:22:09Z")?);
-    /// assert_eq!(Timestamp::parse_within("16:30", run)?, at("2026-11-24T16:30:00Z")?);
-    /// assert_eq!(Timestamp::parse_within("-5m", run)?, at("2026-11-24T16:55:00Z")?);
+    /// let within = |text, zone| Timestamp::parse_within(text, run, zone);
+    /// assert_eq!(within("+5m", Zone::UTC)?, at("2026-11-24T16:22:09Z")?);
+    /// assert_eq!(within("16:30", Zone::UTC)?, at("2026-11-24T16:30:00Z")?);
+    /// assert_eq!(within("-5m", Zone::UTC)?, at("2026-11-24T16:55:00Z")?);
+    /// assert_eq!(within("00:30", Zone::east(8 * 3_600))?, at("2026-11-24T16:30:00Z")?);
     /// # Ok::<(), operator::model::TimeParseError>(())
     /// ```
-    pub fn parse_within(text: &str, run: TimeRange) -> Result<Self, TimeParseError> {
+    pub fn parse_within(text: &str, run: TimeRange, zone: Zone) -> Result<Self, TimeParseError> {
         let trimmed = text.trim();
         if let Some(offset) = trimmed.strip_prefix('+').and_then(duration_ms) {
             return Ok(run.start + offset);
         }
         if let Some(of_day) = time_of_day_ms(trimmed) {
-            let on_last_day = run.end.start_of_day() + of_day;
+            let east = if has_no_zone(trimmed) { zone.millis() } else { 0 };
+            let on_last_day = (run.end + east).start_of_day() + of_day + -east;
             let day_before = on_last_day + -DAY_MS;
             let is_before_last_day = on_last_day > run.end && day_before >= run.start;
             return Ok(if is_before_last_day { day_before } else { on_last_day });
         }
-        Self::parse(text, run.end)
+        Self::parse_in(text, run.end, zone)
     }
 
     /// Midnight, UTC, of the day of this instant.
@@ -181,6 +199,13 @@ fn time_of_day_ms(text: &str) -> Option<i64> {
     let parsed = NaiveTime::parse_from_str(text, "%H:%M")
         .or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S%.f"));
     Some(parsed.ok()?.signed_duration_since(NaiveTime::MIN).num_milliseconds())
+}
+
+/// Whether a text is a time of day, or a date and one, without a zone.
+fn has_no_zone(text: &str) -> bool {
+    let (date, time) = text.split_once(['T', 't', ' ']).unwrap_or(("", text));
+    let is_date = NaiveDate::parse_from_str(date, "%Y-%m-%d").is_ok();
+    !text.ends_with('Z') && (date.is_empty() || is_date) && time_of_day_ms(time).is_some()
 }
 
 /// A date and a time of day without seconds, or without a zone, which is UTC then as of every time of day: a
@@ -412,12 +437,33 @@ mod tests {
     fn a_time_of_day_lies_inside_the_run_where_it_can() {
         let at = |text: &str| Timestamp::parse(text, Timestamp::default()).expect("it is RFC 3339");
         let night = TimeRange::new(at("2026-11-23T22:00:00Z"), at("2026-11-24T02:00:00Z"));
-        let of = |text| Timestamp::parse_within(text, night).expect("it is a time");
+        let of = |text| Timestamp::parse_within(text, night, Zone::UTC).expect("it is a time");
         assert_eq!(of("23:00"), at("2026-11-23T23:00:00Z"));
         assert_eq!(of("01:00Z"), at("2026-11-24T01:00:00Z"));
         assert_eq!(of("02:30"), at("2026-11-24T02:30:00Z"));
         assert_eq!(of("+90s"), at("2026-11-23T22:01:30Z"));
         assert_eq!(of("-90s"), at("2026-11-24T01:58:30Z"));
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_one_of_the_given_zone() {
+        let at = |text: &str| Timestamp::parse(text, Timestamp::default()).expect("it is RFC 3339");
+        let night = TimeRange::new(at("2026-11-23T22:00:00Z"), at("2026-11-24T02:00:00Z"));
+        for (zone, text, meant) in [
+            ("+08:00", "06:30", "2026-11-23T22:30:00Z"),
+            ("+08:00", "2026-11-24 06:30", "2026-11-23T22:30:00Z"),
+            ("-03:30", "20:30:15", "2026-11-24T00:00:15Z"),
+            ("-03:30", "2026-11-24T01:00:00+01:00", "2026-11-24T00:00:00Z"),
+            ("-03:30", "01:00Z", "2026-11-24T01:00:00Z"),
+            ("-03:30", "-1h", "2026-11-24T01:00:00Z"),
+            ("-03:30", "+1h", "2026-11-23T23:00:00Z"),
+        ] {
+            let zone = zone.parse().expect("it is an offset");
+            assert_eq!(Timestamp::parse_within(text, night, zone), Ok(at(meant)), "{text}");
+            if !text.starts_with('+') {
+                assert_eq!(Timestamp::parse_in(text, night.end, zone), Ok(at(meant)), "{text}");
+            }
+        }
     }
 
     #[test]

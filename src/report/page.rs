@@ -199,6 +199,12 @@ pub(super) fn clock(at: Timestamp) -> String {
     format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
 }
 
+/// The date in UTC, as `YYYY-MM-DD`.
+pub(super) fn date(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.split('T').next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use super::called::Called;
 use super::diagnosed::Diagnosed;
-use super::page::{Ink, Page, clock};
+use super::page::{Ink, Page, clock, date};
 use super::placed::placed;
 use crate::diagnose::{
     Cause, Clients, Consequence, Finding, Outcome, Reason, ServedRates, Unchecked, Verdict, number,
@@ -178,8 +178,11 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
         Outcome::CannotTell => ("CANNOT TELL", Ink::Yellow),
     };
     let piece = |weight, indent, text, ink| Piece { weight, indent, text, ink };
-    let mut pieces =
-        vec![piece(Weight::Claim, 0, format!("{word}  {}", without_outcome(verdict)), ink)];
+    // The times below are times of day.
+    let first = verdict.causes.iter().chain(&verdict.changes).next();
+    let day = date(first.map_or(verdict.as_of_ms, |cause| cause.onset_ms));
+    let headline = format!("{word}, {day} UTC  {}", without_outcome(verdict));
+    let mut pieces = vec![piece(Weight::Claim, 0, headline, ink)];
     // Of a single cause, the first line says where it is.
     let is_single = verdict.causes.len() == 1;
     for cause in &verdict.causes {

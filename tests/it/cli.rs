@@ -336,6 +336,43 @@ fn times_are_taken_as_they_are_printed_and_from_the_start() {
 }
 
 #[test]
+fn a_time_without_a_zone_is_one_of_the_given_zone() {
+    let dir = Path::new(DATA);
+    let commands: [&[&str]; 4] = [
+        &["query", "chaos-02", "vector(time())", "--at"],
+        &["query", "chaos-02", "up", "--step", "15s", "--from"],
+        &["rules", "replay", "chaos-02", "--at"],
+        &["replay", "chaos-02", "--format", "json", "--at"],
+    ];
+    for command in commands {
+        let text = |tz: &str, given: &[&str]| {
+            let mut program = operator(dir);
+            let output = program.env("TZ", tz).args(command).args(given).output();
+            String::from_utf8(output.expect("the program starts").stdout).expect("it is UTF-8")
+        };
+        let meant = text("UTC", &["2026-11-24T16:32:00Z"]);
+        assert!(meant.len() > 20, "{command:?}: {meant}");
+        for given in ["00:32", "2026-11-25 00:32", "16:32Z", "2026-11-24T16:32Z"] {
+            assert_eq!(text("UTC", &[given, "--tz", "+08:00"]), meant, "{command:?} {given}");
+            assert_eq!(text("XXX-8", &[given, "--tz", "local"]), meant, "{command:?} {given}");
+        }
+        // The zone of the machine alone changes nothing.
+        assert_eq!(text("XXX-8", &["16:32"]), meant, "{command:?}");
+    }
+    let (code, _, errors) = run(dir, &["replay", "chaos-02", "--at", "00:32", "--tz", "Asia"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("use UTC, +08:00 or -03:30, or `local`"), "{errors}");
+}
+
+#[test]
+fn a_step_that_is_advised_keeps_the_zone_of_its_times() {
+    let args = ["replay", "chaos-02", "--at", "00:32", "--tz", "+08:00"];
+    let (_, text, _) = run(Path::new(DATA), &args);
+    assert!(text.starts_with("FAULT, 2026-11-24 UTC  store 4"), "{text}");
+    assert!(text.contains(" --at 00:32 --tz +08:00\n"), "{text}");
+}
+
+#[test]
 fn every_help_fits_80_columns() {
     let dir = empty_dir();
     for command in SUBCOMMANDS {

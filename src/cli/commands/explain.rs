@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::config::headings::OUTPUT;
 use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
@@ -48,7 +49,7 @@ pub struct ExplainArgs {
     #[command(flatten)]
     view: ViewArgs,
     /// Columns of the text, the same on every terminal, so that its bytes are too
-    #[arg(long, value_name = "COLUMNS", default_value_t = 80)]
+    #[arg(long, value_name = "COLUMNS", default_value_t = 80, help_heading = OUTPUT)]
     width: usize,
 }
 

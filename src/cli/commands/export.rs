@@ -10,7 +10,10 @@ use clap::Args;
 use serde_json::json;
 
 use crate::capture::{CaptureError, CaptureReader};
+use crate::cli::config::headings::{OUTPUT, TIME};
 use crate::cli::config::viewed::window;
+use crate::cli::config::zone::ZoneArgs;
+
 use crate::cli::exit::CliError;
 use crate::cli::lookup::{PAGE_SUFFIX, STDIN as STDOUT};
 use crate::cli::pseudonym_key::{PseudonymKey, write_private};
@@ -32,6 +35,11 @@ use crate::share::{
 const BEFORE_MS: i64 = 20 * 60_000;
 /// How long after the begin of an incident an export ends.
 const AFTER_MS: i64 = 10 * 60_000;
+
+/// The heading of options about what of the capture is written.
+const CONTENT: &str = "Content";
+/// The heading of options about what is replaced.
+const REDACTION: &str = "Redaction";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,43 +73,45 @@ pub struct ExportArgs {
     run: OsString,
     /// The file to write, which must not exist; `-` for stdout. Without it, RUN.capture.gz or RUN.html in the
     /// current directory, where RUN is the name that the run has in the file: a name of yours is a pseudonym there
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
     output: Option<PathBuf>,
     /// Write a page for browsers, with the report and the capture inside
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     html: bool,
     /// Begin here instead of at the capture's start
-    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, help_heading = TIME)]
     from: Option<String>,
     /// End here instead of at the capture's end
-    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, help_heading = TIME)]
     to: Option<String>,
     /// Only the time around a finding of the replay, an event by a part of its text, or an instant
-    #[arg(long, value_name = "F1|EVENT|T", allow_hyphen_values = true, conflicts_with_all = ["from", "to"])]
+    #[arg(long, value_name = "F1|EVENT|T", allow_hyphen_values = true, conflicts_with_all = ["from", "to"], help_heading = TIME)]
     around: Option<String>,
+    #[command(flatten)]
+    zone: ZoneArgs,
     /// Only series that this selector picks
-    #[arg(long = "match", value_name = "SELECTOR")]
+    #[arg(long = "match", value_name = "SELECTOR", help_heading = CONTENT)]
     selector: Option<String>,
     /// The largest file that is allowed; what no failure mode reads goes first
-    #[arg(long, value_name = "SIZE", default_value = "25MB", value_parser = file_size)]
+    #[arg(long, value_name = "SIZE", default_value = "25MB", value_parser = file_size, help_heading = OUTPUT)]
     max_size: ByteSize,
     /// Leave everything as it was recorded: addresses, names, keys and paths
-    #[arg(long)]
+    #[arg(long, help_heading = REDACTION)]
     no_redact: bool,
     /// Leave out notes, marks, output of commands and lines of logs
-    #[arg(long)]
+    #[arg(long, help_heading = CONTENT)]
     no_events: bool,
     /// Export what can be read of a damaged capture; the file says what is lost
-    #[arg(long)]
+    #[arg(long, help_heading = CONTENT)]
     damaged: bool,
     /// Leave out sealed ground truths
-    #[arg(long)]
+    #[arg(long, help_heading = CONTENT)]
     no_truth: bool,
     /// A file with the key of the pseudonyms, instead of the one in the directory of captures
-    #[arg(long, value_name = "FILE", conflicts_with = "no_redact")]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_redact", help_heading = REDACTION)]
     key: Option<PathBuf>,
     /// A file for the private table of pseudonyms; it must not exist
-    #[arg(long, value_name = "FILE", conflicts_with = "no_redact")]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_redact", help_heading = REDACTION)]
     map: Option<PathBuf>,
 }
 
@@ -325,7 +335,7 @@ fn range(args: &ExportArgs, from: &Path) -> anyhow::Result<TimeRange> {
     let session = Session::open(from)?;
     match &args.around {
         Some(what) => {
-            let at = instant(&session, what)?;
+            let at = instant(&session, what, args.zone)?;
             let (start, end) =
                 (at.saturating_add_millis(-BEFORE_MS), at.saturating_add_millis(AFTER_MS));
             let (range, whole) = (TimeRange::new(start, end), session.window());
@@ -336,12 +346,15 @@ fn range(args: &ExportArgs, from: &Path) -> anyhow::Result<TimeRange> {
             }
             Ok(range)
         }
-        None => window(session.window(), args.from.as_deref(), args.to.as_deref()),
+        None => {
+            let whole = session.window();
+            window(whole, args.from.as_deref(), args.to.as_deref(), args.zone.at(whole.end))
+        }
     }
 }
 
 /// When a finding began, an event happened, or an instant that is given as such.
-fn instant(session: &Session, what: &str) -> anyhow::Result<Timestamp> {
+fn instant(session: &Session, what: &str, zone: ZoneArgs) -> anyhow::Result<Timestamp> {
     let is_number = what.strip_prefix('F').is_some_and(|rest| rest.parse::<u32>().is_ok());
     if is_number || what.contains('/') {
         let verdict = session.verdict()?;
@@ -358,7 +371,8 @@ fn instant(session: &Session, what: &str) -> anyhow::Result<Timestamp> {
     if let Some(event) = events.iter().find(|event| event.text == what || event.kind.0 == what) {
         return Ok(event.at);
     }
-    let time = Timestamp::parse_within(what, session.window());
+    let whole = session.window();
+    let time = Timestamp::parse_within(what, whole, zone.at(whole.end));
     if let Ok(at) = time {
         return Ok(at);
     }

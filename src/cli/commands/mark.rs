@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 
 use crate::capture::{self, CaptureReader, is_packed, is_unsealed};
+use crate::cli::config::zone::ZoneArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
@@ -40,6 +41,8 @@ pub struct MarkArgs {
     /// [default: now; of a run that is over, it has to be said]
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     at: Option<String>,
+    #[command(flatten)]
+    zone: ZoneArgs,
 }
 
 /// Adds an event to the timeline of a run.
@@ -49,7 +52,7 @@ pub struct MarkArgs {
 /// Where there is no such run, a field or the time cannot be read, or the file not be written.
 pub fn run(global: &Global, args: MarkArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
-    let at = instant(args.at.as_deref(), &path, clock::now())?;
+    let at = instant((args.at.as_deref(), args.zone), &path, clock::now())?;
     let event = event(at, args.text.unwrap_or_default(), &args.event)?;
     capture::add_event(&path, event.clone())?;
     match global.format {
@@ -67,7 +70,11 @@ pub fn run(global: &Global, args: MarkArgs) -> anyhow::Result<()> {
 
 /// When it happened, which is a time within the run. A run that is not sealed is being recorded, and lasts until
 /// now.
-fn instant(text: Option<&str>, path: &Path, now: Timestamp) -> anyhow::Result<Timestamp> {
+fn instant(
+    (text, zone): (Option<&str>, ZoneArgs),
+    path: &Path,
+    now: Timestamp,
+) -> anyhow::Result<Timestamp> {
     let recorded = CaptureReader::open(path)?.window();
     let is_going_on = recorded.is_empty() || is_unsealed(path);
     let end = if is_going_on { now.max(recorded.end) } else { recorded.end };
@@ -75,7 +82,7 @@ fn instant(text: Option<&str>, path: &Path, now: Timestamp) -> anyhow::Result<Ti
     let run = TimeRange::new(start, end);
     let at = match text.map(str::trim) {
         None | Some("now") => now,
-        Some(text) => Timestamp::parse_within(text, run)?,
+        Some(text) => Timestamp::parse_within(text, run, zone.at(run.end))?,
     };
     // That a packed capture takes no event is said where one is written.
     // A sealed run ends before its end; one that is being recorded has reached it.

@@ -8,6 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::capture::CaptureReader;
+use crate::cli::config::headings::{EVALUATION, OUTPUT, TIME};
+use crate::cli::config::zone::ZoneArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
@@ -47,22 +49,24 @@ pub struct QueryArgs {
     #[arg(value_name = "EXPR", required_unless_present = "metrics")]
     expression: Option<String>,
     /// The instant of evaluation [default: the end of the run]
-    #[arg(long, visible_alias = "at", value_name = "TIME", conflicts_with_all = ["start", "end", "step"], allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "at", value_name = "TIME", help_heading = TIME, conflicts_with_all = ["start", "end", "step"], allow_hyphen_values = true)]
     time: Option<String>,
     /// Where a range query begins [default: the start of the run]
-    #[arg(long, visible_alias = "from", value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "from", value_name = "TIME", help_heading = TIME, allow_hyphen_values = true)]
     start: Option<String>,
     /// Where a range query ends [default: the end of the run]
-    #[arg(long, visible_alias = "to", value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "to", value_name = "TIME", help_heading = TIME, allow_hyphen_values = true)]
     end: Option<String>,
     /// The step of a range query [default: as many seconds as make 250 points]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", help_heading = TIME)]
     step: Option<String>,
+    #[command(flatten)]
+    zone: ZoneArgs,
     /// Plot the series of a range query
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     plot: bool,
     /// Columns of the plot, the same on every terminal, so that its bytes are too
-    #[arg(long, value_name = "COLUMNS", default_value_t = 80, requires = "plot")]
+    #[arg(long, value_name = "COLUMNS", default_value_t = 80, requires = "plot", help_heading = OUTPUT)]
     width: usize,
     /// List metrics instead: those that a regular expression matches
     #[arg(
@@ -70,14 +74,15 @@ pub struct QueryArgs {
         value_name = "PATTERN",
         num_args = 0..=1,
         default_missing_value = ".*",
+        help_heading = OUTPUT,
         conflicts_with_all = ["expression", "time", "start", "end", "step", "plot"]
     )]
     metrics: Option<String>,
     /// Whose answers to give, such as 2.42 or 3 [default: those of the recorded server]
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", help_heading = EVALUATION)]
     prometheus_version: Option<String>,
     /// Give up after this long
-    #[arg(long, value_name = "DURATION", default_value = "2m")]
+    #[arg(long, value_name = "DURATION", default_value = "2m", help_heading = EVALUATION)]
     timeout: String,
 }
 
@@ -173,8 +178,9 @@ fn list_metrics(
 
 fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {
     let last = window.end.saturating_add_millis(-1).max(window.start);
+    let zone = args.zone.at(last);
     let instant = |text: &Option<String>, default: Timestamp| match text {
-        Some(text) => Timestamp::parse_within(text, TimeRange::new(window.start, last)),
+        Some(text) => Timestamp::parse_within(text, TimeRange::new(window.start, last), zone),
         None => Ok(default),
     };
     if args.start.is_none() && args.end.is_none() && args.step.is_none() && !args.plot {

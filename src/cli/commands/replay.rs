@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::capture::CaptureReader;
+use crate::cli::config::headings::{INPUT, OUTPUT, TIME};
 use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
@@ -53,20 +54,20 @@ pub struct ReplayArgs {
     #[arg(value_name = "RUN", required_unless_present_any = ["run_flag", "why_not"], conflicts_with = "run_flag")]
     run: Option<OsString>,
     /// The same as RUN
-    #[arg(long = "run", id = "run_flag", value_name = "RUN")]
+    #[arg(long = "run", id = "run_flag", value_name = "RUN", help_heading = INPUT)]
     run_flag: Option<OsString>,
     #[command(flatten)]
     view: ViewArgs,
     /// See the whole window before judging; the default
-    #[arg(long, conflicts_with = "at")]
+    #[arg(long, conflicts_with = "at", help_heading = TIME)]
     post_mortem: bool,
     /// Say instead what became of this failure mode, such as `store_crash`: what it needs, what was seen,
     /// what it claimed and why that lost; `help` lists all
-    #[arg(long, value_name = "MODE", conflicts_with = "verify")]
+    #[arg(long, value_name = "MODE", conflicts_with = "verify", help_heading = OUTPUT)]
     why_not: Option<String>,
     /// Evaluate twice, differently, and compare; look up in the capture what findings cite. Exits with 4
     /// where anything differs
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     verify: bool,
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::capture::{FileMode, UnfinishedFile};
+use crate::cli::config::headings::OUTPUT;
 use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, AnyFormat};
@@ -36,7 +37,7 @@ pub struct ReportArgs {
     run: OsString,
     /// The file to write; it must not exist. Without --format, a name that ends with .md or .json decides.
     /// Without a file, the report goes to stdout
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
     output: Option<PathBuf>,
     #[command(flatten)]
     view: ViewArgs,

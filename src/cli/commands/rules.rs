@@ -10,6 +10,8 @@ use crate::capture::CaptureReader;
 use crate::cli::commands::rules_test;
 use crate::cli::commands::rules_test::TestArgs;
 use crate::cli::config::file::read_up_to;
+use crate::cli::config::headings::{EVALUATION, INPUT, OUTPUT, TIME};
+use crate::cli::config::zone::ZoneArgs;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
@@ -97,10 +99,10 @@ enum Command {
 #[derive(Debug, Args)]
 struct RuleSet {
     /// A Prometheus rule file; may be given several times [default: the rules that are built in]
-    #[arg(long = "rules", value_name = "FILE")]
+    #[arg(long = "rules", value_name = "FILE", help_heading = INPUT)]
     files: Vec<PathBuf>,
     /// Whose answers to give, such as 2.42 or 3 [default: those of the recorded server]
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", help_heading = EVALUATION)]
     prometheus_version: Option<String>,
 }
 
@@ -130,9 +132,10 @@ struct ReplayArgs {
 
 /// When rules are evaluated, and what is reported of them.
 #[derive(Debug, Args)]
+#[command(next_help_heading = TIME)]
 struct Span {
     /// The interval of groups that state none
-    #[arg(long, visible_alias = "step", value_name = "DURATION", default_value = DEFAULT_INTERVAL)]
+    #[arg(long, visible_alias = "step", value_name = "DURATION", default_value = DEFAULT_INTERVAL, help_heading = EVALUATION)]
     interval: String,
     /// Begin here instead of at the capture's start
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
@@ -143,13 +146,15 @@ struct Span {
     /// Answer as of this instant: evaluate up to here, from an hour before on unless --from says more
     #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with = "to")]
     at: Option<String>,
+    #[command(flatten)]
+    zone: ZoneArgs,
     /// Give up after this long
-    #[arg(long, value_name = "DURATION", default_value = DEFAULT_TIMEOUT)]
+    #[arg(long, value_name = "DURATION", default_value = DEFAULT_TIMEOUT, help_heading = EVALUATION)]
     timeout: String,
     /// Show how near rules came: the value nearest to each number, when, and for how long. Of the rules that
     /// stayed quiet (`quiet`), of those that fired too (`all`), or of the rule of this name
     #[arg(long, value_name = "quiet|all|RULE", num_args = 0..=1, require_equals = true,
-          default_missing_value = "quiet")]
+          default_missing_value = "quiet", help_heading = OUTPUT)]
     near: Option<String>,
 }
 
@@ -365,8 +370,9 @@ impl Span {
             }
             return Ok(window);
         }
+        let zone = self.zone.at(whole.end);
         let parse = |text: &Option<String>, otherwise| {
-            text.as_deref().map_or(Ok(otherwise), |text| Timestamp::parse_within(text, whole))
+            text.as_deref().map_or(Ok(otherwise), |text| Timestamp::parse_within(text, whole, zone))
         };
         // An evaluation at the last instant belongs to it, as in a range query of Prometheus.
         let last = match (&self.to, &self.at) {
@@ -433,6 +439,7 @@ impl Default for Span {
             from: None,
             to: None,
             at: None,
+            zone: ZoneArgs::default(),
             timeout: DEFAULT_TIMEOUT.to_owned(),
             near: None,
         }

@@ -3,6 +3,7 @@
 pub(super) mod arguments;
 pub(super) mod file;
 pub(super) mod further_jobs;
+pub(super) mod headings;
 pub(super) mod logs;
 pub(super) mod membership;
 pub(super) mod plan;
@@ -14,3 +15,4 @@ pub(super) mod tiup;
 pub(super) mod tls;
 pub(super) mod told;
 pub(super) mod viewed;
+pub(super) mod zone;

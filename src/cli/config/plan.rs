@@ -19,7 +19,7 @@ use crate::cli::config::tiup;
 use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::CliError;
 use crate::cli::lookup::SUFFIX;
-use crate::model::{RunName, TimeRange, Timestamp, Told, parse_duration_ms};
+use crate::model::{RunName, TimeRange, Timestamp, Told, Zone, parse_duration_ms};
 use crate::record::{Retention, Subject, stamped_name};
 use crate::rules;
 use crate::source::Selector;
@@ -86,6 +86,9 @@ pub struct PastArgs {
     /// Import PD answers that something else collected (JSON lines, plain or gzip). Repeatable
     #[arg(long, value_name = "FILE")]
     pub pd_log: Vec<PathBuf>,
+    /// The zone of times that have none.
+    #[arg(skip)]
+    pub zone: Zone,
 }
 
 /// What to record, with every default filled in.
@@ -149,7 +152,7 @@ pub fn plan(
     past: PastArgs,
     now: Timestamp,
 ) -> anyhow::Result<Plan> {
-    let PastArgs { from, to, pd_log } = past;
+    let PastArgs { from, to, pd_log, zone } = past;
     let file = ConfigFile::read(args.config.as_deref())?;
     let subject =
         subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
@@ -165,7 +168,7 @@ pub fn plan(
     // A flag that contradicts the file wins over it.
     let length = args.length.or(file.r#for.filter(|_| to.is_none()));
     let to = to.or(file.to.filter(|_| length.is_none()));
-    let (history, live) = spans(from.as_deref(), to.as_deref(), length.as_deref(), now)?;
+    let (history, live) = spans((from.as_deref(), to.as_deref(), zone), length.as_deref(), now)?;
     let pd_logs = if pd_log.is_empty() { file.pd_log } else { pd_log };
     let sources = complete(sources, &subject, &pd_logs)?;
     let only_given = args.no_default_match || file.no_default_match;
@@ -281,8 +284,7 @@ pub fn live_plan(global: &Global, args: LiveArgs, now: Timestamp) -> anyhow::Res
 
 /// The past to copy, and what to record live.
 fn spans(
-    from: Option<&str>,
-    to: Option<&str>,
+    (from, to, zone): (Option<&str>, Option<&str>, Zone),
     length: Option<&str>,
     now: Timestamp,
 ) -> anyhow::Result<(Option<TimeRange>, Option<Live>)> {
@@ -294,9 +296,9 @@ fn spans(
         }
         return Ok((None, Some(Live { until })));
     };
-    let start = Timestamp::parse(from, now)?;
+    let start = Timestamp::parse_in(from, now, zone)?;
     let until_now = TimeRange::new(start, now);
-    let end = to.map_or(Ok(now), |to| Timestamp::parse_within(to, until_now))?;
+    let end = to.map_or(Ok(now), |to| Timestamp::parse_within(to, until_now, zone))?;
     if end > now {
         let text = "--to lies in the future: use --for to record live".to_owned();
         return Err(CliError::Usage(text).into());
@@ -340,14 +342,16 @@ mod tests {
 
     #[test]
     fn from_alone_copies_up_to_now_and_ends() {
-        let (history, live) = spans(Some("-2h"), None, None, now()).expect("the times are fine");
+        let (history, live) =
+            spans((Some("-2h"), None, Zone::UTC), None, now()).expect("the times are fine");
         assert_eq!(history, Some(TimeRange::new(now() + -7_200_000, now())));
         assert_eq!(live, None);
     }
 
     #[test]
     fn from_with_for_goes_on_live() {
-        let (history, live) = spans(Some("-2h"), None, Some("10m"), now()).expect("fine");
+        let (history, live) =
+            spans((Some("-2h"), None, Zone::UTC), Some("10m"), now()).expect("fine");
         assert!(history.is_some());
         assert_eq!(live, Some(Live { until: Some(now() + 600_000) }));
     }
@@ -355,7 +359,7 @@ mod tests {
     #[test]
     fn without_times_the_recording_is_live_and_endless() {
         assert_eq!(
-            spans(None, None, None, now()).expect("fine"),
+            spans((None, None, Zone::UTC), None, now()).expect("fine"),
             (None, Some(Live { until: None }))
         );
     }
@@ -367,7 +371,7 @@ mod tests {
             (Some("-1h"), Some("2100-01-01T00:00:00Z")),
             (None, Some("now")),
         ] {
-            assert!(spans(from, to, None, now()).is_err(), "{from:?} {to:?}");
+            assert!(spans((from, to, Zone::UTC), None, now()).is_err(), "{from:?} {to:?}");
         }
     }
 }

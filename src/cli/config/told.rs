@@ -7,6 +7,7 @@ use crate::model::{Told, ToldNode};
 
 /// What somebody says of clusters and nodes.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Cluster and nodes")]
 pub struct ToldArgs {
     /// The cluster that is meant where the Prometheus holds several: the value of a label that tells them
     /// apart, such as `prod`, or `label=value`

@@ -2,14 +2,17 @@
 
 use clap::Args;
 
+use crate::cli::config::headings::TIME;
 use crate::cli::config::told::ToldArgs;
+use crate::cli::config::zone::ZoneArgs;
 use crate::cli::exit::CliError;
 use crate::diagnose::Evidence;
-use crate::model::{AsOf, TimeRange, Timestamp, shell_word};
+use crate::model::{AsOf, TimeRange, Timestamp, Zone, shell_word};
 use crate::session::{Session, View};
 
 /// Which part of a capture is judged, and as of when.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = TIME)]
 pub struct ViewArgs {
     /// Begin here instead of at the capture's start
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
@@ -21,6 +24,8 @@ pub struct ViewArgs {
     /// `watch` does, unless --from says more
     #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with = "to")]
     at: Option<String>,
+    #[command(flatten)]
+    zone: ZoneArgs,
     #[command(flatten)]
     told: ToldArgs,
 }
@@ -34,8 +39,9 @@ impl ViewArgs {
     pub fn of(&self, session: &mut Session) -> anyhow::Result<View> {
         session.tell(self.told.clone().told()?);
         let whole = session.window();
+        let zone = self.zone.at(whole.end);
         let Some(at) = self.at.as_deref() else {
-            let mut range = window(whole, self.from.as_deref(), self.to.as_deref())?;
+            let mut range = window(whole, self.from.as_deref(), self.to.as_deref(), zone)?;
             // What somebody did before and after all observations belongs to the whole.
             if self.from.is_none() {
                 range.start = TimeRange::ALL.start;
@@ -52,11 +58,11 @@ impl ViewArgs {
                 format!("nothing is recorded now: {covers}; without --at it is seen from its end");
             return Err(CliError::Usage(text).into());
         }
-        let at = Timestamp::parse_within(at, whole)?;
+        let at = Timestamp::parse_within(at, whole, zone)?;
         let view = session.view_as_of(at);
         let view = match self.from.as_deref() {
             Some(from) => {
-                let from = window(whole, Some(from), None)?.start;
+                let from = window(whole, Some(from), None, zone)?.start;
                 View { range: view.as_of.within(TimeRange::new(from, Timestamp::MAX)), ..view }
             }
             None => view,
@@ -87,7 +93,8 @@ impl ViewArgs {
         let given = times.into_iter().chain([("--cluster", cluster)]);
         let given = given.filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
         let given = given.chain(nodes.iter().map(|node| ("--node", node)));
-        given.map(|(flag, value)| format!(" {flag} {}", shell_word(value))).collect()
+        let given = given.map(|(flag, value)| format!(" {flag} {}", shell_word(value)));
+        given.collect::<String>() + &self.zone.as_text()
     }
 
     /// # Errors
@@ -107,9 +114,14 @@ impl ViewArgs {
 /// # Errors
 ///
 /// [`CliError::Usage`] where a time is none, the part is empty, or nothing was recorded in it.
-pub fn window(whole: TimeRange, from: Option<&str>, to: Option<&str>) -> anyhow::Result<TimeRange> {
+pub fn window(
+    whole: TimeRange,
+    from: Option<&str>,
+    to: Option<&str>,
+    zone: Zone,
+) -> anyhow::Result<TimeRange> {
     let parse = |text: Option<&str>, otherwise| {
-        text.map_or(Ok(otherwise), |text| Timestamp::parse_within(text, whole))
+        text.map_or(Ok(otherwise), |text| Timestamp::parse_within(text, whole, zone))
     };
     let (start, end) = (parse(from, whole.start)?, parse(to, whole.end)?);
     let covers = format!("the capture covers {} to {}", whole.start, whole.end);
@@ -142,14 +154,15 @@ mod tests {
 
     #[test]
     fn offsets_count_back_from_the_end_of_the_capture() {
-        let range = window(RUN, Some("-5m"), None).expect("the time is fine");
+        let range = window(RUN, Some("-5m"), None, Zone::UTC).expect("the time is fine");
         assert_eq!(range, TimeRange::new(Timestamp::from_millis(1_700_000), RUN.end));
-        assert!(window(RUN, None, Some("-1h")).is_err());
+        assert!(window(RUN, None, Some("-1h"), Zone::UTC).is_err());
     }
 
     #[test]
     fn what_ends_before_it_begins_says_so() {
-        let error = window(RUN, Some("-2m"), Some("-5m")).expect_err("it is empty").to_string();
+        let error =
+            window(RUN, Some("-2m"), Some("-5m"), Zone::UTC).expect_err("it is empty").to_string();
         assert!(error.contains("is not before --to"), "{error}");
     }
 

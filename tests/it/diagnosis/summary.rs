@@ -22,7 +22,7 @@ fn every_summary_is_short_says_what_to_do_and_cuts_nothing() {
         let has = |name: &str| text.lines().any(|line| line.starts_with(name));
         let has_advice = ["  check: ", "  remedy: ", "  docs: "].into_iter().all(has);
         assert_eq!(text.starts_with("FAULT"), has_advice, "{text}");
-        assert_eq!(text.starts_with("FAULT  "), has("  risk: "), "{text}");
+        assert_eq!(text.starts_with("FAULT, "), has("  risk: "), "{text}");
         for line in text.lines() {
             assert!(line.chars().count() <= 80 && !line.ends_with("..."), "{text}");
         }

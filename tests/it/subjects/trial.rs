@@ -98,12 +98,12 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-const STORE_CRASH: &str = "FAULT  store 4 (tikv1:20160): the store's process died
+const STORE_CRASH: &str = "FAULT, 2026-11-24 UTC  store 4 (tikv1:20160): the store's process died
   store_crash  16:30:50.358 \u{b1}4.7s to 16:34:35.967 (3m45s), confidence 0.97
 ";
 
 const LEADER_PAUSE: &str =
-    "FAULT  cluster: no store has come up since the recording began; one more cause
+    "FAULT, 2026-11-24 UTC  cluster: no store has come up since the recording began; one more cause
   store_never_up, cluster  05:10:04.014 \u{b1}1.0s until the end, confidence 0.95
   pd_leader_pause, pd2  05:12:24.728 \u{b1}4.1s to 05:13:28.753 (1m04s), confidence 0.95
 ";
