@@ -66,14 +66,14 @@ pub enum Detail {
     EachClass,
 }
 
-/// A row for each class and contender, and for each contender over all classes. `chance` is the share
+/// A row for each class, under it one for each other contender, and both over all classes. `chance` is the share
 /// that a draw among the catalogue's faults would name.
 pub fn rows(comparisons: &[RunComparison<'_>], chance: f64, detail: Detail) -> Vec<Vec<String>> {
     let mut classes: BTreeMap<&str, Vec<&RunComparison<'_>>> = BTreeMap::new();
     for comparisons in comparisons {
         classes.entry(comparisons.class).or_default().push(comparisons);
     }
-    let header = ["truth", "runs", "who", "cause", "place", "named", "onset", "false", "operator"];
+    let header = ["truth", "runs", "cause", "place", "named", "onset", "false", "operator"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     let classes = classes.into_iter().filter(|_| detail == Detail::EachClass);
     for (class, comparisons) in classes {
@@ -91,16 +91,16 @@ fn of_class(
 ) {
     let runs = comparisons.len();
     let own: Vec<MethodScore> = comparisons.iter().map(|one| one.own).collect();
-    rows.push(row(class, &runs.to_string(), "operator", &own, ""));
+    rows.push(row(class, &runs.to_string(), &own, ""));
     let names = comparisons.iter().flat_map(|one| one.baselines.keys().copied());
     for name in names.collect::<std::collections::BTreeSet<_>>() {
         let theirs: Vec<MethodScore> =
             comparisons.iter().filter_map(|one| one.baselines.get(name).copied()).collect();
         let word = verdict(own.iter().zip(&theirs).map(|(own, other)| own.against(other)));
-        rows.push(row("", "", name, &theirs, word));
+        rows.push(row(&format!("  {name}"), "", &theirs, word));
     }
     let drawn = format!("{:.0} %", 100.0 * chance);
-    let mut random = vec![String::new(), String::new(), "random".to_owned(), drawn];
+    let mut random = vec!["  random".to_owned(), String::new(), drawn];
     random.extend(["-", "-", "-"].map(str::to_owned));
     random.push(runs.to_string());
     let lost = own.iter().any(|one| !one.is_right());
@@ -119,7 +119,7 @@ fn verdict(each: impl Iterator<Item = Ordering>) -> &'static str {
     }
 }
 
-fn row(class: &str, runs: &str, who: &str, standings: &[MethodScore], word: &str) -> Vec<String> {
+fn row(who: &str, runs: &str, standings: &[MethodScore], word: &str) -> Vec<String> {
     let share = |is: fn(&MethodScore) -> bool| {
         let hits = standings.iter().filter(|one| is(one)).count();
         format!("{:.0} %", 100.0 * hits as f64 / standings.len().max(1) as f64)
@@ -130,9 +130,8 @@ fn row(class: &str, runs: &str, who: &str, standings: &[MethodScore], word: &str
     };
     let false_causes: usize = standings.iter().map(|one| one.false_causes).sum();
     vec![
-        class.to_owned(),
-        runs.to_owned(),
         who.to_owned(),
+        runs.to_owned(),
         share(|one| one.cause),
         share(|one| one.component),
         middle(|one| one.named_after_ms),
@@ -179,7 +178,7 @@ mod tests {
         let of = |own| RunComparison { class: "a", own, baselines: &none };
         let comparisons = [of(right(30, -2)), of(right(60, 8))];
         let rows = rows(&comparisons, 0.03, Detail::All);
-        assert_eq!((rows[1][5].as_str(), rows[1][6].as_str()), ("45s", "5s"));
+        assert_eq!((rows[1][4].as_str(), rows[1][5].as_str()), ("45s", "5s"));
     }
 
     #[test]
@@ -191,7 +190,7 @@ mod tests {
             [comparisons(&slow, "a"), comparisons(&slow, "b"), comparisons(&fast, "b")];
         let rows = rows(&comparisons, 0.03, Detail::EachClass);
         let words: Vec<&str> =
-            rows.iter().filter(|row| row[2] == "alert").map(|row| row[8].as_str()).collect();
+            rows.iter().filter(|row| row[0] == "  alert").map(|row| row[7].as_str()).collect();
         assert_eq!(words, ["better", "mixed", "mixed"]);
     }
 }
