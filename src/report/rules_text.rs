@@ -87,8 +87,8 @@ struct Page {
 impl Page {
     fn head(&mut self, run: &str, report: &RulesReport) {
         let window = report.window;
-        let rules = report.rules().count();
-        self.wrapped(0, &format!("{rules} rules over {run}, {} to {}", window.start, window.end));
+        let rules = counted(report.rules().count() as u64, "rule");
+        self.wrapped(0, &format!("{rules} over {run}, {} to {}", window.start, window.end));
         let counts = [
             (Outcome::Fired, "fired"),
             (Outcome::FiredAtStart, "fired while the cluster started"),

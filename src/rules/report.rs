@@ -209,6 +209,14 @@ impl RulesReport {
         self.groups.iter().flat_map(|group| &group.rules)
     }
 
+    /// Leaves only the rules of this name, and the groups that have one.
+    pub fn retain(&mut self, name: &str) {
+        for group in &mut self.groups {
+            group.rules.retain(|rule| rule.name == name);
+        }
+        self.groups.retain(|group| !group.rules.is_empty());
+    }
+
     /// Says of the series that came nearest which node's they are, given what the cluster calls a target by the
     /// label `instance`.
     pub fn name_nodes(&mut self, name: impl Fn(&str) -> Option<String>) {

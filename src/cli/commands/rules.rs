@@ -152,7 +152,7 @@ struct Span {
     #[arg(long, value_name = "DURATION", default_value = DEFAULT_TIMEOUT, help_heading = EVALUATION)]
     timeout: String,
     /// Show how near rules came: the value nearest to each number, when, and for how long. Of the rules that
-    /// stayed quiet (`quiet`), of those that fired too (`all`), or of the rule of this name
+    /// stayed quiet (`quiet`), of those that fired too (`all`), or of the rule of this name alone
     #[arg(long, value_name = "quiet|all|RULE", num_args = 0..=1, require_equals = true,
           default_missing_value = "quiet", help_heading = OUTPUT)]
     near: Option<String>,
@@ -309,6 +309,9 @@ impl Replayed {
         };
         let mut report =
             rules::replay(files, &storage, &engine, &settings).map_err(cannot_replay)?;
+        if let Near::Of(name) = span.near() {
+            report.retain(name);
+        }
         // The last instant was evaluated, and is shown as it was given.
         if (span.to.is_some() || span.at.is_some()) && window.end < reader.window().end {
             report.window.end = window.end.saturating_add_millis(-1);

@@ -52,7 +52,7 @@ pub fn explain(mut error: clap::Error) -> anyhow::Result<Code> {
     }
     suggest_options_only(&mut error);
     suggest_command(&mut error);
-    suggest_dashes(&mut error);
+    suggest_place(&mut error);
     let quoted: Vec<(ContextKind, ContextValue)> =
         error.context().filter_map(|(kind, value)| Some((kind, escaped(value)?))).collect();
     for (kind, value) in quoted {
@@ -107,18 +107,22 @@ fn suggest_command(error: &mut clap::Error) {
     error.insert(ContextKind::SuggestedSubcommand, suggested);
 }
 
-/// Advises `--` before the command that a recording runs, where something else than an option stands there.
-fn suggest_dashes(error: &mut clap::Error) {
+/// Where an argument has no place: advises `--` before the command that a recording runs, and how a rule is named.
+fn suggest_place(error: &mut clap::Error) {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return };
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
-    if error.kind() == ErrorKind::UnknownArgument
-        && !argument.starts_with('-')
-        && usage.contains("operator record")
-    {
-        let advice = "put -- before the command that is run: operator record … -- ./break.sh";
-        let advice = ContextValue::StyledStrs(vec![advice.into()]);
-        error.insert(ContextKind::Suggested, advice);
+    if error.kind() != ErrorKind::UnknownArgument || argument.starts_with('-') {
+        return;
     }
+    let advice = if usage.contains("operator record") {
+        "put -- before the command that is run: operator record … -- ./break.sh"
+    } else if usage.contains("operator rules replay") {
+        "name a rule with an equals sign, --near=RULE, and a file of rules by --rules FILE"
+    } else {
+        return;
+    };
+    let advice = ContextValue::StyledStrs(vec![advice.into()]);
+    error.insert(ContextKind::Suggested, advice);
 }
 
 fn rendered(error: &clap::Error, is_terminal: bool) -> String {
