@@ -18,4 +18,8 @@ if [ ${#packages[@]} -gt 0 ]; then
 fi
 # Many tests wait for servers that they start, so twice as many run at once as there are processors.
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(getconf _NPROCESSORS_ONLN)))}"
-cargo test --locked -- --include-ignored
+cargo test --locked --lib --bins -- --include-ignored
+# The others replay recordings of a real cluster again and again: optimised, that saves twice what the build costs.
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_OPT_LEVEL=1
+cargo test --locked --test it -- --include-ignored
+cargo test --locked --doc
