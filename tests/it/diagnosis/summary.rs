@@ -34,8 +34,8 @@ fn every_summary_is_short_says_what_to_do_and_cuts_nothing() {
 #[ignore = "slow: ./test.sh runs it"]
 fn long_headlines_and_reasons_go_on_in_the_next_line() {
     insta::assert_snapshot!(summary("chaos-07"), @"
-    FAULT (over)  store 1 (10.77.0.20:20160): the store ran and was cut off from
-      PD and from its peers
+    FAULT (over), 2026-11-25 UTC  store 1 (10.77.0.20:20160): the store ran and
+      was cut off from PD and from its peers
       store_partition  03:10:01.765 ±6.9s to 03:12:41.795 (2m40s), confidence 0.97
         no heartbeat reaches PD for 2m40s [F2]
         10 scrapes fail for 2m30s, given up after 10 s (median) [F4]
@@ -49,7 +49,7 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
       next: operator explain chaos-07 F2
     ");
     insta::assert_snapshot!(summary("chaos-05"), @"
-    FAULT (over)  workload: a few regions took most of the writes
+    FAULT (over), 2026-11-24 UTC  workload: a few regions took most of the writes
       hot_region_write  16:59:36.660 ±15.0s to 17:03:05.358 (3m29s),
         confidence 0.95
         region 95 takes 98.1 % of the flow of writes, 5154 KB/s; the greatest
@@ -79,7 +79,7 @@ fn a_planned_change_is_shown_with_its_reasons_and_that_its_process_was_stopped()
 fn of_what_is_over_no_command_shows_how_things_are_now() {
     let text = summary("chaos-03");
     assert!(
-        text.starts_with("FAULT (over)") && text.contains("the store's disk was slow"),
+        text.starts_with("FAULT (over)") && text.contains("the store's disk was\n  slow\n"),
         "{text}"
     );
     assert!(!text.contains("next: ssh") && text.contains("next: operator explain"), "{text}");
