@@ -29,7 +29,7 @@ owner.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CopyArgs {
-    /// A run's name, `latest`, or the path of a capture
+    /// A run's name, `latest`, or the path of a capture or of an exported file
     #[arg(value_name = "RUN")]
     run: OsString,
     /// The file to write; it must not exist

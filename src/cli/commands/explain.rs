@@ -40,7 +40,7 @@ const AROUND_MS: i64 = 60_000;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ExplainArgs {
-    /// A run's name, `latest`, or the path of a capture
+    /// A run's name, `latest`, or the path of a capture or of an exported file
     #[arg(value_name = "RUN")]
     run: OsString,
     /// The finding: its number, such as F3, or its name; without it, all are listed

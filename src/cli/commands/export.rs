@@ -68,7 +68,7 @@ originals. --map FILE writes the table of them.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ExportArgs {
-    /// A run's name, `latest`, `-` for stdin, or the path of a capture
+    /// A run's name, `latest`, `-` for stdin, or the path of a capture or of an exported file
     #[arg(value_name = "RUN")]
     run: OsString,
     /// The file to write, which must not exist; `-` for stdout. Without it, RUN.capture.gz or RUN.html in the

@@ -42,7 +42,7 @@ take for a formula has a ' before it; numbers stand as they are.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct QueryArgs {
-    /// A run's name, `latest`, or the path of a capture
+    /// A run's name, `latest`, or the path of a capture or of an exported file
     #[arg(value_name = "RUN")]
     run: OsString,
     /// A PromQL expression

@@ -50,7 +50,7 @@ The same capture gives the same bytes on every machine.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReplayArgs {
-    /// A run's name, `latest`, or the path of a capture
+    /// A run's name, `latest`, or the path of a capture or of an exported file
     #[arg(value_name = "RUN", required_unless_present_any = ["run_flag", "why_not"], conflicts_with = "run_flag")]
     run: Option<OsString>,
     /// The same as RUN

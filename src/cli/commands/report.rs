@@ -32,7 +32,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReportArgs {
-    /// A run's name, `latest`, `-` for stdin, or the path of a capture
+    /// A run's name, `latest`, `-` for stdin, or the path of a capture or of an exported file
     #[arg(value_name = "RUN")]
     run: OsString,
     /// The file to write; it must not exist. Without --format, a name that ends with .md or .json decides.

@@ -110,7 +110,7 @@ struct RuleSet {
 #[derive(Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 struct CheckArgs {
-    /// A run's name, `latest`, or the path of a capture
+    /// A run's name, `latest`, or the path of a capture or of an exported file
     #[arg(value_name = "RUN")]
     run: Option<OsString>,
     #[command(flatten)]
@@ -121,7 +121,7 @@ struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(after_help = REPLAY_EXAMPLES)]
 struct ReplayArgs {
-    /// A run's name, `latest`, or the path of a capture
+    /// A run's name, `latest`, or the path of a capture or of an exported file
     #[arg(value_name = "RUN")]
     run: OsString,
     #[command(flatten)]

@@ -39,7 +39,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ShowArgs {
-    /// A run's name, `latest`, or the path of a capture
+    /// A run's name, `latest`, or the path of a capture or of an exported file
     #[arg(value_name = "RUN")]
     run: OsString,
     /// List every metric, not only those with the most series

@@ -26,7 +26,7 @@ SHA-256, which is printed; everything else inside can be made anew by whoever al
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct VerifyArgs {
-    /// A run's name, `latest`, or the path of a capture
+    /// A run's name, `latest`, or the path of a capture or of an exported file
     #[arg(value_name = "RUN")]
     run: OsString,
 }
