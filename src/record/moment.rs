@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::clock::{Clock, Clocks};
+use super::clock::{Clock, ClockWatch, Clocks, WAKE_INTERVAL};
 use super::commit::Committer;
 use super::copier::{Copier, OpenTick, lock};
 use super::error::RecordError;
@@ -93,11 +93,23 @@ pub async fn record_moment(
         let scrapes = scraping::scrape_once(&scraper, clocks, listed).await;
         scrapes.iter().try_for_each(|scrape| state.add_scrape(scrape))
     };
+    // Sources may take their time, in which this process has not stood still.
+    let mut watch = ClockWatch::new(clocks.read());
+    let mut seen = Vec::new();
+    let looking = async {
+        loop {
+            clock.sleep(WAKE_INTERVAL).await;
+            let now = clocks.read();
+            seen.push((watch.look(now), now.at));
+        }
+    };
     tokio::select! {
         biased;
         () = wait_for_stop(&mut stop, Stop::AfterTick) => {}
         all = all => all?,
+        () = looking => {}
     }
+    state.resume_watch(watch, seen);
     state.end()?;
     drop(state);
     let open_tick = open_tick.into_inner().expect("nobody panics while holding the open tick");

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::clock::{ClockWatch, Clocks, Reading};
+use super::clock::{ClockWatch, Clocks, Passed, Reading};
 use super::commit::Committer;
 use super::copier::{Copier, OpenTick, lock};
 use super::error::RecordError;
@@ -165,6 +165,17 @@ impl<'a> RecordingState<'a> {
     fn check_clocks(&mut self) -> Now {
         let now = self.now();
         let passed = self.watch.look(now.recorder);
+        self.note(passed, now.recorder.at);
+        now
+    }
+
+    /// Goes on with a watch that has looked at the clocks meanwhile, and notes what it saw.
+    pub fn resume_watch(&mut self, watch: ClockWatch, seen: Vec<(Passed, Timestamp)>) {
+        self.watch = watch;
+        seen.into_iter().for_each(|(passed, at)| self.note(passed, at));
+    }
+
+    fn note(&mut self, passed: Passed, at: Timestamp) {
         if let Some(pause) = passed.pause {
             self.coverage.add_pause(pause);
             let gap = self.scraping.as_ref().is_some_and(Scraping::is_alone);
@@ -172,12 +183,8 @@ impl<'a> RecordingState<'a> {
             lock(self.open_tick).tick.gaps.extend(gap);
         }
         if let Some(step_ms) = passed.step_ms {
-            self.add_event(
-                now.recorder.at,
-                &format!("the clock was stepped by {}", seconds(step_ms)),
-            );
+            self.add_event(at, &format!("the clock was stepped by {}", seconds(step_ms)));
         }
-        now
     }
 
     /// Makes the first commit: an event that the recording began, and a gap for the time in which no

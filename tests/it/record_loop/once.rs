@@ -1,9 +1,10 @@
 //! A recording of one moment, of both sources and of one alone.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 
 use operator::capture::{CaptureReader, verify};
-use operator::model::{EventKind, TimeRange, is_stale};
+use operator::model::{EventKind, GapReason, TimeRange, is_stale};
 use operator::session::Session;
 
 use super::Scene;
@@ -70,6 +71,24 @@ async fn one_moment_has_one_sample_of_each_series_and_one_answer_of_each_endpoin
     let texts: Vec<&str> = events.iter().map(|event| event.text.as_str()).collect();
     assert_eq!(texts, ["recording began", "recording ended"]);
     assert_eq!(reader.gaps().expect("gaps read"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
+async fn a_member_that_never_answers_is_no_recorder_that_stood_still() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let pd = format!("http://{}", silent.local_addr().expect("it is bound"));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let directory = dir.path().display().to_string();
+    let args = ["--dir", &directory, "record", "--run", "run", "--once", "--pd", &pd];
+    let ended = Program::start(operator().args(args)).wait().await;
+    assert_eq!(ended.code, Some(11), "{}", ended.errors);
+    let reader = CaptureReader::open(&dir.path().join("run.capture")).expect("it opens");
+    let gaps = reader.gaps().expect("gaps read");
+    assert!(
+        !gaps.is_empty() && gaps.iter().all(|gap| gap.reason == GapReason::Timeout),
+        "{gaps:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
