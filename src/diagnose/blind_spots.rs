@@ -105,7 +105,7 @@ pub fn unreadable_beside(evidence: &Evidence, range: TimeRange) -> Option<Unchec
 const NAMED: usize = 3;
 
 /// The first names, and how many more there are where that is shorter: `store 1, store 4, store 5 and 12 more`.
-fn some_of(names: &[String]) -> String {
+pub(in crate::diagnose) fn some_of(names: &[String]) -> String {
     match names.len().saturating_sub(NAMED) {
         0 | 1 => names.join(", "),
         more => format!("{} and {more} more", names[..NAMED].join(", ")),

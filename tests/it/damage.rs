@@ -54,6 +54,22 @@ fn no_overwritten_row_makes_another_cause_believed() {
 
 #[test]
 #[ignore = "slow: ./test.sh runs it"]
+fn samples_that_are_damaged_are_no_requests_that_were_not_served() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let path = damaged("chaos-02", scratch.path());
+    let path = path.to_str().expect("a path of ours is text");
+    let (code, json) = operator(&["replay", path, "--format", "json"]);
+    assert_eq!(code, Some(3), "{json}");
+    let report: Value = serde_json::from_str(&json).expect("it is JSON");
+    let clients = &report["verdict"]["clients"];
+    let text = clients["text"].as_str().expect("it is told");
+    assert_eq!(clients["impact"], "cannot_tell", "{text}");
+    assert!(text.starts_with("cannot tell: samples of store "), "{text}");
+    assert_eq!(operator(&["explain", path, "F1"]).0, Some(3));
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_report_begins_with_what_is_missing_and_its_digest_is_that_of_what_is_left() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let path = damaged("chaos-06", scratch.path());

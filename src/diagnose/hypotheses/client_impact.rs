@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::clients::{Clients, Impact, Least, Part, ServedRates, Stretch, TypeRates};
+use crate::diagnose::blind_spots::some_of;
+use crate::diagnose::clients::{self, Clients, Impact, Part, ServedRates, Stretch, TypeRates};
 use crate::diagnose::findings::finding::{number, seconds};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{ClientRequests, Served};
 use crate::diagnose::verdict::Cause;
 use crate::model::{Component, TimeRange, Timestamp};
+use crate::nodes::StoreNode;
 
 /// How much of the requests before is left, at most, where clients suffer: four fifths, since a minute of a
 /// steady load differs from the next by some hundredths and of a real one by a tenth or two.
@@ -65,10 +67,20 @@ pub fn client_impact(
     let Some(cause) = about else {
         let all = stretch(&served, Part::Throughout, known)?;
         let stretches = vec![all];
-        let text = told(&stretches, "requests", None);
+        let mut text = told(&stretches, "requests", Least::NotTold);
+        if let Some(damage) = unreadable(observed, &stretches) {
+            text = format!("{damage}; without them {text}");
+        }
         return Some(Clients { text, stretches, ..computed() });
     };
     let stretches = stretches(&served, cause, known);
+    // What a damaged part held is unknown, and neither a request that was not served nor one that was.
+    if let Some(damage) = unreadable(observed, &stretches) {
+        let numbers = told(&stretches, "requests", Least::NotTold);
+        let clients = cannot_tell(format!("{damage}; without them {numbers}"));
+        let computed = COMPUTED.to_vec();
+        return Some(Clients { about: Some(cause.mode), stretches, computed, ..clients });
+    }
     let mut clients = judged(&served, &stretches);
     clients.about = Some(cause.mode);
     clients.not_counted = not_counted(&served, &stretches, |store| {
@@ -100,7 +112,7 @@ fn add_statements(observed: &ObservedWindow<'_>, cause: &Cause, clients: &mut Cl
     if before.requests_per_second < IDLE {
         return;
     }
-    let statements = told(&clients.statements, "statements", None);
+    let statements = told(&clients.statements, "statements", Least::NotTold);
     let servers: Vec<&str> = observed.evidence.nodes.names_of(Component::Tidb).collect();
     let unknown = not_counted(&served, &clients.statements, |server| {
         format!("what TiDB {} ran while it was not scraped is unknown", servers[server])
@@ -117,6 +129,20 @@ fn add_statements(observed: &ObservedWindow<'_>, cause: &Cause, clients: &mut Cl
     } else {
         clients.text = format!("{}; {statements}", clients.text);
     }
+}
+
+/// Of which stores samples before or during a cause cannot be read; `None` where there are none.
+fn unreadable(observed: &ObservedWindow<'_>, stretches: &[Stretch]) -> Option<String> {
+    let compared = stretches.iter().filter(|one| one.part != Part::After);
+    let ranges: Vec<TimeRange> =
+        compared.map(|one| TimeRange::new(one.start_ms, one.end_ms)).collect();
+    let series = &observed.evidence.series;
+    let stores = observed.evidence.nodes.stores.iter().filter(|store| {
+        let instance = store.instance.as_deref();
+        instance.is_some_and(|name| ranges.iter().any(|range| series.is_unreadable(name, *range)))
+    });
+    let stores: Vec<String> = stores.map(StoreNode::name).collect();
+    (!stores.is_empty()).then(|| format!("samples of {} are damaged", some_of(&stores)))
 }
 
 /// An answer without numbers.
@@ -243,7 +269,11 @@ fn judged(served: &ClientRequests<'_>, stretches: &[Stretch]) -> Clients {
     let dips = least.is_some_and(|(_, rate)| rate < DIP * usual);
     let affected = most_affected(before, during);
     let seen = dips || during.all.suffered(&before.all) || affected.is_some();
-    let lowest = least.filter(|_| seen).map(|(_, rate)| rate);
+    let lowest = match least {
+        Some((_, rate)) if dips => Least::Dip(rate),
+        Some((_, rate)) if seen => Least::Beside(rate),
+        _ => Least::NotTold,
+    };
     let numbers = told(stretches, "requests", lowest);
     // Without latencies, as many requests as before say only that none was refused.
     let timed = before.all.p99_ms.is_some() && during.all.p99_ms.is_some();
@@ -257,7 +287,10 @@ fn judged(served: &ClientRequests<'_>, stretches: &[Stretch]) -> Clients {
         impact: Some(impact),
         text,
         most_affected: affected.map(|(kind, _)| kind.to_owned()),
-        least: least.map(|(at_ms, rate)| Least { at_ms, requests_per_second: in_hundredths(rate) }),
+        least: least.map(|(at_ms, rate)| clients::Least {
+            at_ms,
+            requests_per_second: in_hundredths(rate),
+        }),
         ..computed()
     }
 }
@@ -275,13 +308,30 @@ fn most_affected<'s>(before: &'s Stretch, during: &Stretch) -> Option<(&'s str, 
     })
 }
 
+/// How the least rate of the stretch during a cause is told.
+#[derive(Clone, Copy)]
+enum Least {
+    NotTold,
+    /// Behind the mean.
+    Beside(f64),
+    /// Before the mean, which says nothing of a dip.
+    Dip(f64),
+}
+
 /// The numbers of stretches in words, which begin with how much of `what` was served.
-fn told(stretches: &[Stretch], what: &str, least: Option<f64>) -> String {
+fn told(stretches: &[Stretch], what: &str, least: Least) -> String {
     let rate = |(place, one): (usize, &Stretch)| {
         let unit = if place == 0 { format!(" {what} a second") } else { String::new() };
-        let least = least.filter(|_| one.part == Part::During).map(number);
-        let least = least.map_or(String::new(), |least| format!(" (least {least})"));
-        format!("{}{unit} {}{least}", number(one.all.requests_per_second), one.part.name())
+        let (mean, part) = (number(one.all.requests_per_second), one.part.name());
+        match least {
+            Least::Dip(least) if one.part == Part::During => {
+                format!("as few as {}{unit} {part} ({mean} on average)", number(least))
+            }
+            Least::Beside(least) if one.part == Part::During => {
+                format!("{mean}{unit} {part} (least {})", number(least))
+            }
+            _ => format!("{mean}{unit} {part}"),
+        }
     };
     let rates: Vec<String> = stretches.iter().enumerate().map(rate).collect();
     let mut text = rates.join(", ");
