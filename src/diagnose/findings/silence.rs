@@ -102,7 +102,7 @@ pub(in crate::diagnose) fn outage(
 }
 
 fn missed_heartbeats(evidence: &Evidence, store: &StoreNode, silence: &Silence) -> Finding {
-    let text = format!("no heartbeat reaches PD {}", lasted(silence.missed, silence.next));
+    let text = format!("no heartbeat reaches PD {}", lasted(silence.last, silence.next));
     let path = "PD /stores last_heartbeat".to_owned();
     let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
     let listed = |heard| history.and_then(|history| listed_at(evidence, history, heard));
@@ -194,6 +194,10 @@ fn cite_start(
 /// The metric of when a process started, in Unix seconds.
 const START: &str = "process_start_time_seconds";
 
+/// How far a start that a process tells may be off, in milliseconds: PD is told the second in which a store has come
+/// so far as to say so, one or two after the one that its process tells Prometheus.
+const START_GRAIN_MS: i64 = 2_000;
+
 fn restarted_store(
     evidence: &Evidence,
     store: &StoreNode,
@@ -208,7 +212,7 @@ fn restarted_store(
         kind: FindingKind::Restarted,
         target: Target::store(store),
         onset: restart.at,
-        uncertainty_ms: (restart.at - restart.last_sign).max(0),
+        uncertainty_ms: START_GRAIN_MS,
         end: Some(restart.seen),
     };
     let history = store.id.and_then(|id| evidence.pd.stores.get(&id));

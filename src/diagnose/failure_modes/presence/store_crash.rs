@@ -23,7 +23,7 @@ pub const MODE: Mode = Mode {
     advice: Advice {
         check: "on its machine: systemctl status, dmesg -T, the end of tikv.log",
         remedy: "start it again (a change) once the log says why it ended",
-        risk: "damaged data ends it again; after 30 min PD copies its regions",
+        risk: "damaged data ends it again; PD replaces it, by default after 30 min",
         documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
         section: Some("4.1"),
     },
@@ -36,7 +36,17 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let claim = claim(observed, outage, witnesses(outage));
         match outage.restart {
             Some(restart) if is_short(observed, restart, outage) => {}
-            Some(_) => found.push(claim),
+            Some(_) if claim.end.is_some() => found.push(claim),
+            Some(_) => found.push(Claim {
+                says: Some(
+                    "the store's process died, was started again and is not back yet".into(),
+                ),
+                advice: Some(Advice {
+                    remedy: "none yet, since it was started again: see whether it comes back",
+                    ..MODE.advice
+                }),
+                ..claim
+            }),
             None => {
                 let what = "whether it comes back: no new process was seen";
                 let way = observed.evidence.nodes.way_to_store(outage.store);

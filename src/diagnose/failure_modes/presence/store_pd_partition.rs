@@ -20,7 +20,7 @@ pub const MODE: Mode = Mode {
     advice: Advice {
         check: "from its machine: nc -zv PD 2379, for every member of PD",
         remedy: "open the way from the store to every PD member (a change)",
-        risk: "PD schedules without it, and after 30 min replaces its regions",
+        risk: "PD schedules without it, and replaces it, by default after 30 min",
         documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
         section: Some("5.2"),
     },

@@ -26,7 +26,7 @@ pub const MODE: Mode = Mode {
     advice: Advice {
         check: "does its machine answer? there: ps -o stat,wchan -C tikv-server",
         remedy: "start it, continue it or mend its link, as found (each a change)",
-        risk: "after 30 min PD counts it Down and copies its regions elsewhere",
+        risk: "PD counts it Down, by default after 30 min, and copies its regions",
         documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
         section: Some("4.4"),
     },
