@@ -33,8 +33,8 @@ pub struct Truth {
     pub t_inject_ms: Option<i64>,
     /// Whether one of the fields [`DONE`] is there, be it null.
     says_what: bool,
-    /// A field that is none, and the one that it resembles, which is absent.
-    misspelt: Option<(String, &'static str)>,
+    /// Fields that are none, each with the one that it resembles, which is absent.
+    misspelt: Vec<(String, &'static str)>,
     /// Fields that are none and resemble none, without those of [`NOTES`].
     unknown: Vec<String>,
 }
@@ -69,7 +69,7 @@ const NOTES: [&str; 8] = [
 ];
 
 /// Fields that are none, by what is meant, where both have few letters in common.
-const MEANT: [(&str, &str); 8] = [
+const MEANT: [(&str, &str); 15] = [
     ("mode", "fault"),
     ("failuremode", "fault"),
     ("id", "store_id"),
@@ -78,7 +78,17 @@ const MEANT: [(&str, &str); 8] = [
     ("instance", "address"),
     ("target", "node"),
     ("tinject", "t_inject_ms"),
+    ("injected", "t_inject_ms"),
+    ("injectedat", "t_inject_ms"),
+    ("injectat", "t_inject_ms"),
+    ("injecttime", "t_inject_ms"),
+    ("injectiontime", "t_inject_ms"),
+    ("time", "t_inject_ms"),
+    ("at", "t_inject_ms"),
 ];
+
+/// Names that people give to what is no mode: that nothing was done.
+const NOTHING: [&str; 6] = ["none", "null", "nothing", "quiet", "healthy", "no_fault"];
 
 /// The fields that say what was done.
 const DONE: [&str; 2] = ["fault", "change"];
@@ -107,7 +117,7 @@ impl Truth {
         let is_unknown = |name: &&String| {
             !FIELDS.contains(&name.as_str())
                 && !NOTES.contains(&name.as_str())
-                && misspelt.as_ref().is_none_or(|(field, _)| field != *name)
+                && misspelt.iter().all(|(field, _)| field != *name)
         };
         Ok(Self {
             says_what: DONE.iter().any(|field| fields.contains_key(*field)),
@@ -122,20 +132,21 @@ impl Truth {
         })
     }
 
-    /// Checks that it says what was done, if only that nothing was, and no two things, and that no field is spelt
-    /// wrong.
-    ///
-    /// # Errors
-    ///
-    /// [`TruthError::Misspelt`], [`TruthError::SaysNothing`] or [`TruthError::SaysBoth`].
-    pub fn check_fields(&self) -> Result<(), TruthError> {
-        if let Some((field, meant)) = &self.misspelt {
-            return Err(TruthError::Misspelt { field: field.clone(), meant });
+    /// What is wrong with its fields: those that are spelt wrong, else that it does not say what was done, if only that
+    /// nothing was, or that it says two things.
+    pub fn wrong_fields(&self) -> Vec<TruthError> {
+        let misspelt = self.misspelt.iter();
+        let wrong =
+            misspelt.map(|(field, meant)| TruthError::Misspelt { field: field.clone(), meant });
+        let mut wrong: Vec<TruthError> = wrong.collect();
+        match (&self.fault, &self.change) {
+            (Some(fault), Some(change)) => {
+                wrong.push(TruthError::SaysBoth { fault: fault.clone(), change: change.clone() })
+            }
+            _ if wrong.is_empty() && !self.says_what => wrong.push(TruthError::SaysNothing),
+            _ => {}
         }
-        if let (Some(fault), Some(change)) = (&self.fault, &self.change) {
-            return Err(TruthError::SaysBoth { fault: fault.clone(), change: change.clone() });
-        }
-        if self.says_what { Ok(()) } else { Err(TruthError::SaysNothing) }
+        wrong
     }
 
     /// Checks that it is about a node that is there, given those that are; of none, nothing is known. Beside an id or
@@ -396,19 +407,21 @@ fn listed(names: impl Iterator<Item = String>) -> String {
 }
 
 /// A field that is none, and the absent one that is meant.
-fn misspelt(fields: &Map<String, Value>) -> Option<(String, &'static str)> {
+fn misspelt(fields: &Map<String, Value>) -> Vec<(String, &'static str)> {
     let is_absent = |field: &&str| !fields.contains_key(*field);
     let is_note = |name: &&str| FIELDS.contains(name) || NOTES.contains(name);
-    fields.keys().map(String::as_str).filter(|name| !is_note(name)).find_map(|name| {
-        let letters: String = name.to_lowercase().replace(['_', '-', ' '], "");
-        let meant = MEANT.iter().find(|(known, _)| *known == letters).map(|(_, field)| *field);
-        let absent = || FIELDS.iter().copied().filter(is_absent);
-        let is_same = |field: &&str| field.replace('_', "") == letters;
-        let near = || similar_names(name, absent(), |_| LEAST_ALIKE, 1).pop();
-        let meant = meant.filter(|field| is_absent(field)).or_else(|| absent().find(is_same));
-        let meant = meant.or_else(near)?;
-        Some((name.to_owned(), *FIELDS.iter().find(|field| **field == meant)?))
-    })
+    let misspelt =
+        fields.keys().map(String::as_str).filter(|name| !is_note(name)).filter_map(|name| {
+            let letters: String = name.to_lowercase().replace(['_', '-', ' '], "");
+            let meant = MEANT.iter().find(|(known, _)| *known == letters).map(|(_, field)| *field);
+            let absent = || FIELDS.iter().copied().filter(is_absent);
+            let is_same = |field: &&str| field.replace('_', "") == letters;
+            let near = || similar_names(name, absent(), |_| LEAST_ALIKE, 1).pop();
+            let meant = meant.filter(|field| is_absent(field)).or_else(|| absent().find(is_same));
+            let meant = meant.or_else(near)?;
+            Some((name.to_owned(), *FIELDS.iter().find(|field| **field == meant)?))
+        });
+    misspelt.collect()
 }
 
 /// The value of a field; `None` where it is absent or null.
@@ -449,6 +462,7 @@ fn check_mode(field: &'static str, name: Option<&str>, nature: Nature) -> Result
     }
     let near = similar_names(name, known(), |_| 0.6, 3);
     let near = match near.is_empty() {
+        _ if NOTHING.contains(&name) => "; null, without quotes, says that nothing was".to_owned(),
         true => String::new(),
         false => format!("; did you mean {}?", near.join(", ")),
     };

@@ -31,7 +31,7 @@ The truth is for scoring. `replay` cannot read it, and `show` only says that it 
 a JSON object; each of these fields may be absent or null, and others are kept as notes:
 
   fault        the failure mode that was injected, such as \"store_crash\";
-               none: nothing was broken
+               null: nothing was broken
   change       the planned change that was made, such as \"rolling_restart\"
   node         the name of the node: \"store 4\", \"pd-0\", or the first part of
                its host's name; beside store_id or address, any name; none of
@@ -80,9 +80,10 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
     let checked = Truth::parse(&truth).with_context(bad_truth)?;
     let nodes = nodes(&path)?;
-    let checks = [checked.check_fields(), checked.check_modes(), checked.check_place(&nodes)];
-    let mut wrong: Vec<String> =
-        checks.into_iter().filter_map(|check| Some(check.err()?.to_string())).collect();
+    let checks = [checked.check_modes(), checked.check_place(&nodes)];
+    let wrong =
+        checked.wrong_fields().into_iter().chain(checks.into_iter().filter_map(Result::err));
+    let mut wrong: Vec<String> = wrong.map(|one| one.to_string()).collect();
     wrong.extend(out_of_time(&path, &checked)?);
     if !wrong.is_empty() {
         return Err(CliError::Usage(wrong.join("; "))).with_context(bad_truth);
