@@ -278,7 +278,12 @@ impl AlertTest {
         if found == self.expected {
             return Ok(());
         }
-        let (expected, found) = (alerts_text(&self.expected), alerts_text(&found));
+        // Those that are as expected say nothing about what is wrong.
+        let beside = |some: &[Alert], others: &[Alert]| -> Vec<Alert> {
+            some.iter().filter(|one| !others.contains(one)).cloned().collect()
+        };
+        let expected = alerts_text(&beside(&self.expected, &found));
+        let found = alerts_text(&beside(&found, &self.expected));
         let (name, at) = (&self.name, seconds(self.at));
         Err(format!("{test}: alert {name} at {at}: expected {expected}, found {found}"))
     }
@@ -305,7 +310,10 @@ fn labels_text(labels: &Labels) -> String {
 }
 
 fn alerts_text(alerts: &[Alert]) -> String {
-    let one = |(labels, annotations): &Alert| format!("{} {annotations:?}", labels_text(labels));
+    let one = |(labels, annotations): &Alert| {
+        let annotations = annotations.iter().map(|(name, text)| format!(" {name}: {text:?}"));
+        format!("{}{}", labels_text(labels), annotations.collect::<Vec<_>>().join(","))
+    };
     let texts: Vec<String> = alerts.iter().map(one).collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join("; ") }
 }

@@ -208,9 +208,7 @@ fn text(lines: &[RunScore], each_class: bool) -> String {
         damaged.map(|(run, damage)| format!("{run} is {damage}\n")).collect();
     let mut text = damaged.concat();
     text.push_str(&report::table(&rows));
-    text.push_str(
-        "\nBeside the baselines below each line, which are given the instant of the injection\n",
-    );
+    text.push_str("\nCompared with simpler methods, which are told when the fault was injected\n");
     let detail = if each_class { Detail::EachClass } else { Detail::All };
     text.push_str(&report::table(&comparison(lines, detail)));
     let silent = lines.iter().filter(|line| line.alert_fired == Some(false));
