@@ -19,7 +19,7 @@ use tokio::sync::watch::{self, Receiver, Sender};
 use tokio::time::{sleep, timeout};
 
 use crate::capture;
-use crate::cli::before::{Before, Expected};
+use crate::cli::before::{Before, Expected, LEAST};
 use crate::cli::clock;
 use crate::cli::command;
 use crate::cli::config::plan::Plan;
@@ -140,15 +140,24 @@ impl Around {
         expected: &Expected,
         user: &Receiver<Stop>,
     ) -> CommandEnd {
-        if clock::unless_stopped(user, sleep(self.before)).await.is_none() {
-            remark("stopped before the command was to begin, so it was not run");
-            let at = clock::now();
-            put(path, vec![event(at, format!("was not run: {}", self.name()))]).await;
-            return CommandEnd::Interrupted;
-        }
         let name = self.name();
+        // Where no source answers by now, none is waited for any longer.
+        let first = self.before.min(LEAST);
+        let mut seen = Before::Observed;
+        let rest = Some((self.before, self.before - first)).filter(|(_, rest)| !rest.is_zero());
+        for (passed, wait) in [(first, first)].into_iter().chain(rest) {
+            if clock::unless_stopped(user, sleep(wait)).await.is_none() {
+                remark("stopped before the command was to begin, so it was not run");
+                put(path, vec![event(clock::now(), format!("was not run: {name}"))]).await;
+                return CommandEnd::Interrupted;
+            }
+            seen = expected.seen_in(path, passed);
+            if matches!(seen, Before::Nothing(_)) {
+                break;
+            }
+        }
         let before = duration_text(i64::try_from(self.before.as_millis()).unwrap_or(i64::MAX));
-        match expected.seen_in(path, self.before) {
+        match seen {
             Before::Observed => {}
             Before::InPart(missing) => {
                 let text = format!(
@@ -158,9 +167,8 @@ impl Around {
             }
             Before::Nothing(why) => {
                 put(path, vec![event(clock::now(), format!("was not run: {name}"))]).await;
-                let text = "nothing could be observed in the";
                 return CommandEnd::NotRun(format!(
-                    "{text} {before} before, so that {name} was not run: {why}"
+                    "nothing could be observed before it, so that {name} was not run: {why}"
                 ));
             }
         }

@@ -9,7 +9,7 @@ use crate::model::Source;
 
 /// After how long each source must have been observed: they are asked at once, and Prometheus scrapes every quarter
 /// of a minute in most places.
-const LEAST: Duration = Duration::from_secs(30);
+pub const LEAST: Duration = Duration::from_secs(30);
 
 /// What is to be observed before a command runs.
 #[derive(Clone, Debug, Default)]

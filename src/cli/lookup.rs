@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
 use super::global::Global;
+use super::observed::observes_anything;
 use crate::capture::{CaptureReader, UnpackedCapture};
 use crate::model::{RunName, escape_path};
 use crate::record::{CAPTURE_SUFFIX, segments};
@@ -228,16 +229,17 @@ fn places(dir: &Path) -> Vec<PathBuf> {
 /// The most captures of a directory that are opened to find the latest: those that were modified last.
 const OPENED: usize = 32;
 
-/// The capture of a directory that was recorded last, also where another was marked or sealed since. Of those
-/// that cannot be opened, or that end at the same time, the one that was modified last.
+/// The capture of a directory that was recorded last, also where another was marked or sealed since; one that
+/// observed nothing only where there is no other. Of those that cannot be opened, or that end at the same time, the one that was modified last.
 fn latest(dir: &Path) -> Option<PathBuf> {
     let modified = |path: &PathBuf| fs::metadata(path).ok()?.modified().ok();
     let mut newest: Vec<_> =
         captures(dir).into_iter().filter_map(|path| Some((modified(&path)?, path))).collect();
     newest.sort();
     let opened = newest.into_iter().rev().take(OPENED).map(|(modified, path)| {
-        let end = CaptureReader::open(&path).map(|reader| reader.window().end).ok();
-        (end, modified, path)
+        let held = CaptureReader::open(&path).ok();
+        let held = held.map(|reader| (observes_anything(&reader), reader.window().end));
+        (held, modified, path)
     });
     opened.max().map(|(_, _, path)| path)
 }

@@ -36,7 +36,7 @@ impl Observed {
         if reader.meta().begins.is_some_and(|begins| reader.recorded().end <= begins) {
             return Ok(observed);
         }
-        observed.has_samples = reader.metrics().iter().any(|one| !record::is_own_metric(one));
+        observed.has_samples = has_samples(reader);
         reader.visit_pd_answers(EVERY_ANSWER, |answer| {
             observed.asked += 1;
             observed.pd_answered |= answer.success().is_some();
@@ -49,6 +49,16 @@ impl Observed {
     pub fn is_nothing(&self) -> bool {
         !self.has_samples && !self.pd_answered
     }
+}
+
+/// Whether a capture holds a sample that is not the recorder's own, or an answer of PD. One that cannot be read
+/// holds none.
+pub fn observes_anything(reader: &CaptureReader) -> bool {
+    has_samples(reader) || Observed::of(reader).is_ok_and(|one| !one.is_nothing())
+}
+
+fn has_samples(reader: &CaptureReader) -> bool {
+    reader.metrics().iter().any(|one| !record::is_own_metric(one))
 }
 
 /// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was

@@ -22,8 +22,8 @@ use crate::cli::config::retention::{self, RunLock};
 use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, Found, PdFound, PrometheusFound, Without};
 use crate::cli::exit::{CliError, Code};
-use crate::cli::lookup::path_text;
-use crate::cli::observed;
+use crate::cli::lookup::{self, path_text};
+use crate::cli::observed::{self, observes_anything};
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
@@ -147,6 +147,10 @@ fn check_is_new(plan: &Plan, course: &Course) -> anyhow::Result<()> {
     if plan.retention.is_some() || !plan.path.exists() {
         return Ok(());
     }
+    // What was tried and observed nothing is no run yet.
+    if CaptureReader::open(&plan.path).is_ok_and(|reader| !observes_anything(&reader)) {
+        return Ok(());
+    }
     let why = if matches!(course, Course::Around(_)) {
         "is recorded already, and a run around a command is a new one"
     } else if CaptureReader::open(&plan.path).is_ok_and(|reader| reader.has_truth()) {
@@ -261,12 +265,18 @@ async fn record(
     let mut segments = segments(global, &mut plan, now, &reporter)?;
     let further = add_further_jobs(&mut plan, prometheus, now).await;
     let held = recording::held(&plan.path);
+    let shadowed = lookup::file_of_run(&global.dir, &run).filter(|other| *other != plan.path);
     let open = || recording::open(&plan, &found);
     let mut writer = match &mut segments {
         Some(segments) => retention::open_making_room(segments, open)?,
         None => open()?,
     };
     watchers.reporter().line(&beginning(&plan, &run, held));
+    if let Some(other) = shadowed.filter(|_| held.is_none()) {
+        let (other, path) = (escape_path(&other), escape_path(&plan.path));
+        let text = format!("warning: {other} has that name too; from now on {run} means {path}");
+        watchers.reporter().line(&text);
+    }
     watchers.further_jobs(&further);
     warn_of_no_metrics(&plan, &found, &watchers);
     warn_of_membership(&plan, pd, prometheus, now, &watchers).await;

@@ -71,12 +71,28 @@ async fn a_command_is_not_run_where_nothing_could_be_observed_before() {
     assert_eq!(ended.code, Some(13), "{}", ended.errors);
     assert!(!ran.exists(), "the command was run");
     let why = format!(
-        "nothing could be observed in the 1.0s before, so that {} was not run: none of ",
+        "nothing could be observed before it, so that {} was not run: none of ",
         command.join(" ")
     );
     assert!(ended.errors.contains(&why), "{}", ended.errors);
     let told = events(&folder.path().join("run.capture"));
     assert_eq!(told, [format!("was not run: {}", command.join(" "))]);
+    // What observed nothing is no run, so that its name can be used.
+    let again = Program::start(operator().args(arguments).args(around).args(&command)).wait().await;
+    assert_eq!(again.code, Some(13), "{}", again.errors);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
+async fn nobody_waits_for_sources_of_which_none_answers() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let dir = folder.path().display().to_string();
+    let arguments = ["--dir", &dir, "record", "--run", "run", "--pd", "http://127.0.0.1:1"];
+    let around = ["--before", "2h", "--", "true"];
+    let mut recorder = Program::start(operator().args(arguments).args(around));
+    let ended = tokio::time::timeout(Duration::from_secs(600), recorder.wait()).await;
+    let ended = ended.expect("it ends long before the command is due");
+    assert_eq!(ended.code, Some(13), "{}", ended.errors);
 }
 
 #[tokio::test(flavor = "multi_thread")]
