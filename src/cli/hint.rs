@@ -132,7 +132,7 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
             return Some(format!("there is no folder {}", escape_path(path.parent()?)));
         }
         CaptureError::Damaged { .. } => {
-            "`operator verify` names what is damaged; `show` and `replay` read the rest"
+            "without this part nothing of it can be read: fetch the file again, or another copy"
         }
         CaptureError::Locked { .. } => {
             "record under another name with --run, or stop the other recorder"

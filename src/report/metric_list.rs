@@ -42,11 +42,13 @@ impl Metrics {
     }
 }
 
-/// The metrics as a table: name, number of series, and each label with the number of its values.
-pub fn metrics_text(metrics: &BTreeMap<String, Metric>) -> String {
+/// The metrics that a pattern finds as a table: name, number of series, and each label with the number of its values.
+pub fn metrics_text(metrics: &BTreeMap<String, Metric>, pattern: &str) -> String {
     if metrics.is_empty() {
-        return "no metric has such a name; an expression stands for all of it, so that '.*quota.*' finds those with a quota\n"
-            .to_owned();
+        return format!(
+            "no metric has such a name; an expression stands for all of it: '.*{}.*' finds those with it inside\n",
+            escape(pattern)
+        );
     }
     let mut rows = vec![vec!["metric".to_owned(), "series".to_owned(), "labels".to_owned()]];
     rows.extend(metrics.iter().map(|(name, metric)| {
@@ -89,7 +91,7 @@ mod tests {
         let mut metric = Metric { series: 2, ..Metric::default() };
         let values = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         metric.labels.insert("job".to_owned(), values);
-        let text = metrics_text(&BTreeMap::from([("up".to_owned(), metric)]));
+        let text = metrics_text(&BTreeMap::from([("up".to_owned(), metric)]), "up");
         assert_eq!(text, "metric  series  labels\nup      2       job(2)\n");
     }
 }

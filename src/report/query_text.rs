@@ -154,7 +154,7 @@ pub fn query_plot(answer: &Answer, range: TimeRange, width: usize) -> String {
         push_line(&mut out, &format!("{} to {} UTC", range.start, range.end));
     }
     if matrix.len() > PLOTTED {
-        push_line(&mut out, &format!("{} more series are not plotted", matrix.len() - PLOTTED));
+        push_line(&mut out, &format!("not plotted: {} more series", matrix.len() - PLOTTED));
     }
     out
 }

@@ -1,4 +1,4 @@
-//! The verdict as text for a person: a summary of at most ten lines and what to do, and the evidence at the end.
+//! The verdict as text for a person: a summary of at most thirteen lines and what to do, and the evidence at the end.
 
 use super::called::Called;
 use super::diagnosed::Diagnosed;
@@ -10,7 +10,7 @@ use crate::diagnose::{
 use crate::model::{Timestamp, duration_text, escape, shell_word, uncertainty_text};
 
 /// The most lines of the summary, beside those about what to do.
-const SUMMARY_LINES: usize = 10;
+const SUMMARY_LINES: usize = 13;
 
 /// The priority of a piece of the summary where not all of them fit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -283,8 +283,13 @@ fn next_steps(called: Called<'_>, verdict: &Verdict) -> Vec<String> {
     let unchecked = cause.map_or(&verdict.unchecked, |cause| &cause.unchecked);
     let is_over = cause.is_some_and(|cause| cause.end_ms.is_some());
     let command = unchecked.iter().find_map(|one| command_of(one, is_over));
+    let is_part = !called.view.is_empty();
     steps.extend(command.map(|command| match called.lacks_metrics {
         true => "ask whoever exported it for a file without --match".to_owned(),
+        // Of a run of which only a part was judged, the rest comes before another recording.
+        false if is_part && command.starts_with("operator record ") => {
+            format!("operator replay {}{}", shell_word(run), called.dir)
+        }
         false => about(called, command),
     }));
     steps

@@ -75,6 +75,10 @@ fn a_truth_that_says_what_it_is_about_in_other_words_is_told_which() {
     fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
     for (truth, advice) in [
         (r#"{"fault": "store_crash", "target": "store 4"}"#, "did you mean \"node\""),
+        (
+            r#"{"fault": "store_crash", "target": "store 4", "injected_at": 1}"#,
+            "did you mean \"t_inject_ms\"",
+        ),
         (r#"{"fault": "store_crash", "t_inject_ms": "yesterday"}"#, "no date and time with a zone"),
     ] {
         fs::write(dir.path().join("truth.json"), truth).expect("the directory is writable");
@@ -95,6 +99,61 @@ fn the_version_of_pd_is_that_of_its_answers_where_none_was_noted() {
     let (code, text, errors) = run(dir.path(), &export);
     assert_eq!(code, Some(0), "{errors}");
     assert!(text.contains("| PD | v8.5.8 |") && text.contains("| TiKV | 8.5.8 |"), "{text}");
+}
+
+#[test]
+fn what_observed_nothing_is_no_run_and_hides_none_in_silence() {
+    let dir = empty_dir();
+    let capture = |folder: &str, name: &str| {
+        fs::create_dir_all(dir.path().join(folder)).expect("the directory is writable");
+        let to = dir.path().join(folder).join(format!("{name}.capture"));
+        fs::copy(bundled(name), to).expect("the directory is writable");
+    };
+    capture("data", "chaos-02");
+    capture("captures", "chaos-01");
+    let record = ["record", "--run", "chaos-02", "--once", "--pd", "http://127.0.0.1:1"];
+    let (code, _, errors) = run(dir.path(), &record);
+    assert_eq!(code, Some(11), "{errors}");
+    let told = "warning: data/chaos-02.capture has that name too";
+    assert!(errors.contains(told), "{errors}");
+    let (_, text, _) = run(dir.path(), &["show", "latest"]);
+    assert!(text.contains("chaos-01"), "{text}");
+    let empty = "captures/chaos-02.capture";
+    let (code, text, _) = run(dir.path(), &["diff", "chaos-02", empty]);
+    assert_eq!(code, Some(11), "{text}");
+    assert!(text.contains("A  chaos-02") && text.contains(&format!("B  {empty}")), "{text}");
+    let (code, text, _) = run(dir.path(), &["diff", "chaos-01", empty]);
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.contains("the outcomes differ: no fault, and cannot tell"), "{text}");
+}
+
+#[test]
+fn what_is_asked_of_a_part_of_a_run_is_answered_by_the_rest_of_it() {
+    let dir = empty_dir();
+    let chaos = bundled("chaos-02");
+    let (code, text, _) = run(dir.path(), &["replay", &chaos, "--to", "16:27:30"]);
+    assert_eq!(code, Some(11), "{text}");
+    assert!(text.contains(&format!("next: operator replay {chaos}\n")), "{text}");
+    let (_, text, _) = run(dir.path(), &["replay", &chaos, "--at", "16:34:30"]);
+    assert!(text.contains("was started again and is not back"), "{text}");
+    assert!(text.contains("remedy: none yet, since it was started again"), "{text}");
+}
+
+#[test]
+fn what_a_command_cannot_do_is_refused_with_what_it_can() {
+    let dir = empty_dir();
+    let chaos = bundled("chaos-02");
+    for (args, code, advice) in [
+        (&["report", &chaos, "-o", "out.txt"][..], 2, ".html, .md or .json"),
+        (&["query", &chaos, "up", "--plot", "--at", "16:31"], 2, "cannot be used with"),
+        (&["query", &chaos, "--metrics", "nosuch"], 0, "'.*nosuch.*'"),
+        (&["explain", &chaos, "silent"], 2, "F3 silent_to_pd/store-4"),
+    ] {
+        let (found, out, errors) = run(dir.path(), args);
+        assert_eq!(found, Some(code), "{args:?}: {out}{errors}");
+        assert!((out + &errors).contains(advice), "{args:?}: {errors}");
+    }
+    assert!(!dir.path().join("out.txt").exists());
 }
 
 #[test]

@@ -22,7 +22,8 @@ Examples:
 
 Each side is a run, a capture, or a file that `operator replay --format json` wrote. A cause or \
 a change is marked with = where both name it, with - where only A does and with + where only B \
-does. Exits with 0 where the verdicts name the same causes and changes, 4 where they differ.";
+does. Exits with 0 where the verdicts name the same causes and changes, 4 where they differ, 11 where \
+of neither can anybody tell.";
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
@@ -35,6 +36,9 @@ pub struct DiffArgs {
     #[arg(value_name = "B")]
     b: OsString,
 }
+
+/// How the JSON of a verdict says that nobody can tell.
+const CANNOT_TELL: &str = "cannot_tell";
 
 /// A side: what it is, and its verdict.
 struct Side {
@@ -60,7 +64,12 @@ struct Compared {
 ///
 /// Where a side cannot be read.
 pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<Code> {
-    let (a, b) = (side(global, &args.a)?, side(global, &args.b)?);
+    let (mut a, mut b) = (side(global, &args.a)?, side(global, &args.b)?);
+    // Two files of one run are told apart by how they were asked for.
+    if a.name == b.name && args.a != args.b {
+        let asked = |text: &OsStr| escape_path(Path::new(text));
+        (a.name, b.name) = (asked(&args.a), asked(&args.b));
+    }
     let compared = compared(&a.verdict, &b.verdict);
     let same = a.verdict["outcome"] == b.verdict["outcome"]
         && compared.iter().all(|one| one.a.is_some() && one.b.is_some());
@@ -70,7 +79,13 @@ pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<Code> {
             as_text(&a, &b, &compared, same).iter().try_for_each(|line| output::line(line))?
         }
     }
-    Ok(if same { Code::Ok } else { Code::Mismatch })
+    let cannot_tell = [&a, &b].iter().any(|side| side.verdict["outcome"] == CANNOT_TELL);
+    Ok(match same {
+        false => Code::Mismatch,
+        // Two sides of which nobody can tell are no agreement.
+        true if cannot_tell => Code::CannotTell,
+        true => Code::Ok,
+    })
 }
 
 fn as_json(a: &Side, b: &Side, compared: &[Compared], same: bool) -> Value {
@@ -99,10 +114,11 @@ fn as_json(a: &Side, b: &Side, compared: &[Compared], same: bool) -> Value {
 
 fn as_text(a: &Side, b: &Side, compared: &[Compared], same: bool) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let outcome = |side: &Side| text(&side.verdict["outcome"]).replace('_', " ");
     let sides = [("A", a), ("B", b)];
     let head = |(letter, side): (&str, &Side)| {
         let window = side.window.iter().map(|window| format!(", {window}")).collect::<String>();
-        format!("{letter}  {}{window}: {}", side.name, text(&side.verdict["outcome"]))
+        format!("{letter}  {}{window}: {}", side.name, outcome(side))
     };
     let mut lines: Vec<String> = sides.map(head).to_vec();
     let damaged = sides.map(|(letter, side)| (letter, &side.verdict["damage"]["summary"]));
@@ -119,8 +135,12 @@ fn as_text(a: &Side, b: &Side, compared: &[Compared], same: bool) -> Vec<String>
         let each = each.into_iter().filter_map(|(letter, cause)| Some((letter, cause.as_ref()?)));
         lines.extend(each.map(|(letter, cause)| format!("    {letter} {}", when(cause))));
     }
-    if same {
+    if same && a.verdict["outcome"] == CANNOT_TELL {
+        lines.push("of neither can anybody tell, which is no agreement".to_owned());
+    } else if same {
         lines.push("the verdicts name the same causes and changes".to_owned());
+    } else if a.verdict["outcome"] != b.verdict["outcome"] {
+        lines.push(format!("the outcomes differ: {}, and {}", outcome(a), outcome(b)));
     }
     lines
 }

@@ -260,8 +260,12 @@ async fn pd_checks(pd: &PdFound, options: &HttpOptions) -> Vec<Check> {
             "open the way to the members' client URLs, or give --pd once for each member",
         ));
     }
+    let one_answers = checks.iter().any(|check| check.verdict == Verdict::Ok);
     checks.push(match leader {
         Some(leader) => Check::ok("PD leader", leader),
+        None if !one_answers => {
+            Check::fail("PD leader", "unknown, since no member answers", "mend what stands above")
+        }
         None => Check::fail("PD leader", "none", "see that a majority of the members runs"),
     });
     checks.push(match &pd.version {

@@ -116,7 +116,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(CliError::unless_whole(path.shown(), session.reader().damaged_rows())?)
 }
 
 /// Prints advice that ends with a command, which stays whole: one that is broken or cut cannot be pasted.
@@ -141,7 +141,9 @@ fn called<'a>(verdict: &'a Verdict, asked: &str) -> Result<(&'a Finding, String)
         let names = names.join(", ");
         return Err(CliError::Usage(format!("{asked:?} means several findings: {names}")));
     }
-    let known: Vec<&str> = verdict.findings.iter().map(|one| one.id.as_str()).collect();
+    let names = finding_names(&verdict.findings);
+    let known = verdict.findings.iter().zip(&names);
+    let known: Vec<String> = known.map(|(one, name)| format!("{} {name}", one.id)).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     if MODES.iter().any(|mode| mode.name == asked) {
         return Err(CliError::Usage(format!(

@@ -49,7 +49,7 @@ pub struct QueryArgs {
     #[arg(value_name = "EXPR", required_unless_present = "metrics")]
     expression: Option<String>,
     /// The instant of evaluation [default: the end of the run]
-    #[arg(long, visible_alias = "at", value_name = "TIME", help_heading = TIME, conflicts_with_all = ["start", "end", "step"], allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "at", value_name = "TIME", help_heading = TIME, conflicts_with_all = ["start", "end", "step", "plot"], allow_hyphen_values = true)]
     time: Option<String>,
     /// Where a range query begins [default: the start of the run]
     #[arg(long, visible_alias = "from", value_name = "TIME", help_heading = TIME, allow_hyphen_values = true)]
@@ -171,7 +171,7 @@ fn list_metrics(
                 .collect();
             Ok(output::json(&json!({ "schema": 1, "metrics": metrics }))?)
         }
-        AnyFormat::Text => Ok(output::write(report::metrics_text(&metrics).as_bytes())?),
+        AnyFormat::Text => Ok(output::write(report::metrics_text(&metrics, pattern).as_bytes())?),
         _ => Err(CliError::Usage("a list of metrics comes as text or json".to_owned()).into()),
     }
 }

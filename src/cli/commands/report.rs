@@ -56,7 +56,7 @@ pub fn run(global: &Global, args: &ReportArgs) -> anyhow::Result<()> {
         .load(view)
         .and_then(|window| run_report(window, &session))
         .with_context(|| format!("cannot judge {}", escape_path(path.shown())))?;
-    let format = format(global.wide_format, args.output.as_deref());
+    let format = format(global.wide_format, args.output.as_deref())?;
     let is_page = !matches!(format, AnyFormat::Json | AnyFormat::Markdown);
     if args.output.is_none() && is_page && std::io::stdout().is_terminal() {
         let text =
@@ -83,12 +83,20 @@ pub fn run(global: &Global, args: &ReportArgs) -> anyhow::Result<()> {
 }
 
 /// The format that was asked for, else the one that the name of the file ends with.
-fn format(asked: AnyFormat, output: Option<&Path>) -> AnyFormat {
+///
+/// # Errors
+///
+/// [`CliError::Usage`] where the name ends otherwise.
+fn format(asked: AnyFormat, output: Option<&Path>) -> Result<AnyFormat, CliError> {
     let extension = output.and_then(Path::extension);
     match (asked, extension.and_then(OsStr::to_str)) {
-        (AnyFormat::Text, Some("md")) => AnyFormat::Markdown,
-        (AnyFormat::Text, Some("json")) => AnyFormat::Json,
-        _ => asked,
+        (AnyFormat::Text, Some("md")) => Ok(AnyFormat::Markdown),
+        (AnyFormat::Text, Some("json")) => Ok(AnyFormat::Json),
+        (AnyFormat::Text, Some(other)) if !["html", "htm"].contains(&other) => {
+            let why = "a report is a page, Markdown or JSON: end the name with .html, .md or .json, or say --format";
+            Err(CliError::Usage(why.to_owned()))
+        }
+        _ => Ok(asked),
     }
 }
 
