@@ -101,6 +101,7 @@ impl Timestamp {
     ///
     /// [`TimeParseError`], as `parse`.
     pub fn parse_in(text: &str, now: Self, zone: Zone) -> Result<Self, TimeParseError> {
+        let (text, zone) = split_zone(text, zone);
         match has_no_zone(text.trim()) {
             true => Ok(Self::parse(text, now + zone.millis())? + -zone.millis()),
             false => Self::parse(text, now),
@@ -129,6 +130,7 @@ impl Timestamp {
     /// # Ok::<(), operator::model::TimeParseError>(())
     /// ```
     pub fn parse_within(text: &str, run: TimeRange, zone: Zone) -> Result<Self, TimeParseError> {
+        let (text, zone) = split_zone(text, zone);
         let trimmed = text.trim();
         if let Some(offset) = trimmed.strip_prefix('+').and_then(duration_ms) {
             return Ok(run.start + offset);
@@ -199,6 +201,15 @@ fn time_of_day_ms(text: &str) -> Option<i64> {
     let parsed = NaiveTime::parse_from_str(text, "%H:%M")
         .or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S%.f"));
     Some(parsed.ok()?.signed_duration_since(NaiveTime::MIN).num_milliseconds())
+}
+
+/// A time of day without the offset at its end, such as `03:10+08:00`, and that offset; any other text as it is, with
+/// `zone`.
+fn split_zone(text: &str, zone: Zone) -> (&str, Zone) {
+    let split = text.trim().rfind(['+', '-']).map(|at| text.trim().split_at(at));
+    let split = split.filter(|(time, _)| time_of_day_ms(time).is_some() && !time.ends_with('Z'));
+    let split = split.and_then(|(time, offset)| Some((time, offset.parse().ok()?)));
+    split.unwrap_or((text, zone))
 }
 
 /// Whether a text is a time of day, or a date and one, without a zone.
@@ -455,6 +466,8 @@ mod tests {
             ("-03:30", "20:30:15", "2026-11-24T00:00:15Z"),
             ("-03:30", "2026-11-24T01:00:00+01:00", "2026-11-24T00:00:00Z"),
             ("-03:30", "01:00Z", "2026-11-24T01:00:00Z"),
+            ("-03:30", "06:30+08:00", "2026-11-23T22:30:00Z"),
+            ("+08:00", "21:00:15-03:30", "2026-11-24T00:30:15Z"),
             ("-03:30", "-1h", "2026-11-24T01:00:00Z"),
             ("-03:30", "+1h", "2026-11-23T23:00:00Z"),
         ] {

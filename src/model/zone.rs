@@ -7,7 +7,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Zone(i32);
 
-/// A text that is no offset.
+/// A text that is no offset. Of whole hours the minutes may be left out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read {0:?} as an offset from UTC: use UTC, +08:00 or -03:30")]
 pub struct ZoneError(pub String);
@@ -65,6 +65,10 @@ impl FromStr for Zone {
         if matches!(text, "UTC" | "utc" | "Z") {
             return Ok(Self::UTC);
         }
+        let hours = text.strip_prefix(['+', '-']).filter(|hours| hours.len() < 3);
+        if let Some(hours) = hours.and_then(|hours| hours.parse::<u8>().ok()) {
+            return format!("{}{hours:02}:00", &text[..1]).parse();
+        }
         match Self::prefix(text.as_bytes()) {
             Some((zone, taken)) if taken == text.len() => Ok(zone),
             _ => Err(ZoneError(text.to_owned())),
@@ -78,10 +82,11 @@ mod tests {
 
     #[test]
     fn an_offset_has_a_sign_and_four_digits() {
-        for text in ["Asia/Shanghai", "+8", "8:00", "+19:00", "+08:60", ""] {
+        for text in ["Asia/Shanghai", "+", "+123", "8:00", "+19:00", "+08:60", ""] {
             assert_eq!(text.parse::<Zone>(), Err(ZoneError(text.to_owned())));
         }
         assert_eq!("-0330".parse::<Zone>().map(Zone::millis), Ok(-12_600_000));
+        assert_eq!("+8".parse::<Zone>().map(Zone::millis), Ok(28_800_000));
         for text in ["-03:30", "+05:45", "UTC"] {
             assert_eq!(text.parse::<Zone>().map(|zone| zone.to_string()), Ok(text.to_owned()));
         }

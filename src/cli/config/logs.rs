@@ -26,7 +26,7 @@ pub struct LogArgs {
     /// What `kubectl get pods,events -o json` printed: how containers ended, evictions, failing probes. Repeatable
     #[arg(long, value_name = "FILE")]
     pub kubectl: Vec<PathBuf>,
-    /// The offset from UTC of times that have none, such as +08:00: in lines of logs, and in --from and --to
+    /// The offset from UTC of times that have none, such as +08:00: in lines of logs, and in the --from and --to of `record`
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
     pub tz: Option<Zone>,
 }
