@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::exit::{Cause, CliError};
+use super::lookup::PAGE_SUFFIX;
 use super::source_fix::source_fix;
 use super::{DEFAULT_DIR, lookup};
 use crate::capture::CaptureError;
@@ -66,6 +67,9 @@ fn hint_of_cli(error: &CliError) -> Option<String> {
             "nothing is recorded there yet: `operator record` makes a run, --dir DIR names another folder{}",
             bundled()
         )),
+        CliError::RunNotFound { name, .. } if has_page(name) => {
+            Some(format!("there is a page of that name: say `{name}{PAGE_SUFFIX}` where you mean it"))
+        }
         CliError::RunNotFound { nearest, .. } if nearest.is_empty() => Some(format!(
             "`operator runs` lists the runs of a directory; --dir DIR names another one{}",
             bundled()
@@ -147,4 +151,9 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+/// Whether a page lies in the current directory that is called as a run was asked for.
+fn has_page(name: &str) -> bool {
+    Path::new(&format!("{name}{PAGE_SUFFIX}")).is_file()
 }

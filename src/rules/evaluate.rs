@@ -65,6 +65,16 @@ pub enum Near<'a> {
     Of(&'a str),
 }
 
+impl<'a> Near<'a> {
+    /// The name of the rules that are asked about; `None` where all of a kind are.
+    pub fn name(self) -> Option<&'a str> {
+        match self {
+            Self::Of(name) => Some(name),
+            Self::None | Self::Quiet | Self::All => None,
+        }
+    }
+}
+
 /// Most evaluations of one group in a replay: 86 days every 15 s.
 pub const MOST_EVALUATIONS: u64 = 500_000;
 

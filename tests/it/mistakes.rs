@@ -154,6 +154,10 @@ fn what_a_command_cannot_do_is_refused_with_what_it_can() {
         assert!((out + &errors).contains(advice), "{args:?}: {errors}");
     }
     assert!(!dir.path().join("out.txt").exists());
+    fs::write(dir.path().join("report.html"), "").expect("the directory is writable");
+    let (code, _, errors) = run(dir.path(), &["replay", "report"]);
+    assert_eq!(code, Some(5), "{errors}");
+    assert!(errors.contains("say `report.html`"), "{errors}");
 }
 
 #[test]

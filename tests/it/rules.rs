@@ -201,6 +201,9 @@ fn how_near_rules_came_is_told_with_the_store_and_without_what_never_moved() {
     let (_, text, errors) = run(&["replay", "chaos-02", "--near=MemoryNearQuota"]);
     assert_eq!(text.matches("nearest to").count(), 1, "{text}{errors}");
     assert!(text.starts_with("1 rule over chaos-02"), "{text}");
+    let (code, text, _) = run(&["check", "chaos-02", "--only", "CriticalError"]);
+    assert_eq!(code, Some(11), "{text}");
+    assert!(text.contains("tikv_critical_error_total") && !text.contains("node_"), "{text}");
     let (code, _, errors) = run(&["replay", "chaos-02", "--near", "MemoryNearQuota"]);
     assert_eq!(code, Some(2));
     assert!(errors.contains("--near=RULE"), "{errors}");

@@ -23,7 +23,7 @@ use crate::model::{
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
 use crate::report;
 use crate::rules::{
-    self, External, MOST_EVALUATIONS, Near, Outcome, RuleFile, RuleKind, RulesReport, Settings,
+    self, External, MOST_EVALUATIONS, Near, Outcome, RuleFile, RulesReport, Settings,
     TooManyEvaluations,
 };
 use crate::session::{CaptureStorage, Session, window_of_steps};
@@ -55,6 +55,7 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   operator rules check --rules alerts.yaml
   operator rules check chaos-02 --rules alerts.yaml
+  operator rules check chaos-02 --only CriticalError
 
 A PrometheusRule of Kubernetes is read as the rule file that its spec is.
 
@@ -101,6 +102,9 @@ struct RuleSet {
     /// A Prometheus rule file; may be given several times [default: the rules that are built in]
     #[arg(long = "rules", value_name = "FILE", help_heading = INPUT)]
     files: Vec<PathBuf>,
+    /// Tell of this rule alone; all are evaluated
+    #[arg(long, value_name = "RULE", help_heading = OUTPUT)]
+    only: Option<String>,
     /// Whose answers to give, such as 2.42 or 3 [default: those of the recorded server]
     #[arg(long, value_name = "VERSION", help_heading = EVALUATION)]
     prometheus_version: Option<String>,
@@ -172,10 +176,12 @@ pub fn run(global: &Global, args: &RulesArgs) -> anyhow::Result<Code> {
 }
 
 fn load(set: &RuleSet) -> anyhow::Result<Vec<RuleFile>> {
-    if set.files.is_empty() {
-        return Ok(rules::bundled());
-    }
-    set.files.iter().map(|path| read(path)).collect()
+    let files = match set.files.as_slice() {
+        [] => rules::bundled(),
+        files => files.iter().map(|path| read(path)).collect::<Result<_, _>>()?,
+    };
+    check_name("--only", set.only.as_deref(), &files)?;
+    Ok(files)
 }
 
 /// Reads a rule file.
@@ -297,7 +303,7 @@ impl Replayed {
             ..EngineOptions::new(dialect)
         });
         let interval_ms = span.interval_ms()?;
-        span.check_near(files)?;
+        check_name("--near", span.near().name(), files)?;
         let window = span.window(&reader, shortest_interval(files, interval_ms))?;
         let settings = Settings {
             window,
@@ -309,7 +315,7 @@ impl Replayed {
         };
         let mut report =
             rules::replay(files, &storage, &engine, &settings).map_err(cannot_replay)?;
-        if let Near::Of(name) = span.near() {
+        for name in span.near().name().into_iter().chain(set.only.as_deref()) {
             report.retain(name);
         }
         // The last instant was evaluated, and is shown as it was given.
@@ -336,6 +342,21 @@ impl Replayed {
     fn check_damage(&self) -> Result<(), CliError> {
         CliError::unless_whole(&self.path, self.damage)
     }
+}
+
+/// Refuses the name of a rule that is in none of the files.
+fn check_name(flag: &str, name: Option<&str>, files: &[RuleFile]) -> Result<(), CliError> {
+    let rules = || files.iter().flat_map(|file| &file.groups).flat_map(|group| &group.rules);
+    let names = || rules().map(|rule| rule.name.as_str());
+    let Some(name) = name.filter(|name| names().all(|known| known != *name)) else {
+        return Ok(());
+    };
+    let near = similar_names(name, names(), |_| 0.6, 3);
+    let near = match near.is_empty() {
+        true => String::new(),
+        false => format!("; did you mean {}?", near.join(", ")),
+    };
+    Err(CliError::Usage(format!("{flag}: there is no rule {name:?}{near}")))
 }
 
 /// The shortest interval of all groups, in milliseconds.
@@ -406,25 +427,6 @@ impl Span {
             Some("all") => Near::All,
             Some(name) => Near::Of(name),
         }
-    }
-
-    /// Refuses a rule of which it is asked how near it came and that is in none of the files.
-    fn check_near(&self, files: &[RuleFile]) -> Result<(), CliError> {
-        let Near::Of(name) = self.near() else { return Ok(()) };
-        let rules = || files.iter().flat_map(|file| &file.groups).flat_map(|group| &group.rules);
-        let alerts = || {
-            let alerts = rules().filter(|rule| matches!(rule.kind, RuleKind::Alert { .. }));
-            alerts.map(|rule| rule.name.as_str())
-        };
-        if alerts().any(|known| known == name) {
-            return Ok(());
-        }
-        let near = similar_names(name, alerts(), |_| 0.6, 3);
-        let near = match near.is_empty() {
-            true => String::new(),
-            false => format!("; did you mean {}?", near.join(", ")),
-        };
-        Err(CliError::Usage(format!("--near: there is no alert rule {name:?}{near}")))
     }
 
     fn interval_ms(&self) -> anyhow::Result<i64> {
