@@ -1,13 +1,10 @@
 //! What a recording has observed of its sources, read from its capture.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use crate::capture::{CaptureReader, EVERY_ANSWER};
-use crate::cli::config::plan::Plan;
-use crate::cli::exit::CliError;
 use crate::diagnose::counted;
-use crate::model::{Source, escape_path};
+use crate::model::Source;
 use crate::record;
 
 /// What a capture holds of its sources, the recorder's own metrics aside.
@@ -59,36 +56,6 @@ pub fn observes_anything(reader: &CaptureReader) -> bool {
 
 fn has_samples(reader: &CaptureReader) -> bool {
     reader.metrics().iter().any(|one| !record::is_own_metric(one))
-}
-
-/// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
-/// asked for and not there. A gap is something: it shows an outage. That no request to PD was ever answered is
-/// more often a wrong URL than one.
-///
-/// # Errors
-///
-/// [`CliError::NothingRecorded`], or an error where the capture cannot be read.
-pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
-    let reader = CaptureReader::open(path)?;
-    let observed = Observed::of(&reader)?;
-    if !observed.is_nothing() {
-        return Ok(());
-    }
-    let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();
-    let why = if observed.asked > 0 {
-        none_succeeded(observed.asked)
-    } else if observed.gaps.contains(&Source::Prometheus) {
-        return Ok(());
-    } else if plan.sources.scrapes_alone() {
-        "PD listed no member or store that could be scraped".to_owned()
-    } else if plan.sources.prometheus.is_none() {
-        "no request to PD was answered".to_owned()
-    } else if selectors.is_empty() {
-        "nothing was selected".to_owned()
-    } else {
-        format!("no samples of {}", selectors.join(", "))
-    };
-    Err(CliError::NothingRecorded { path: escape_path(path), why }.into())
 }
 
 /// That requests to PD were of no use, for a person.

@@ -23,7 +23,7 @@ use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, Found, PdFound, PrometheusFound, Without};
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::{self, path_text};
-use crate::cli::observed::{self, observes_anything};
+use crate::cli::observed::observes_anything;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
@@ -301,7 +301,7 @@ async fn record(
     }
     // Of a moment the verdict says what is absent.
     if ending.is_sealed() && !is_moment {
-        observed::refuse_empty(&plan, &path)?;
+        recording::refuse_empty(&plan, &path)?;
     }
     match ending {
         Ending::Abandoned => Err(CliError::Interrupted.into()),

@@ -25,7 +25,6 @@ use crate::cli::exit::CliError;
 use crate::cli::fault_profiles::FaultProfiles;
 use crate::cli::incident_logs::IncidentLogs;
 use crate::cli::log_search;
-use crate::cli::observed;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::source_fix::alertmanager_fix;
 use crate::cli::terminal::progress::Reporter;
@@ -348,7 +347,7 @@ fn conclude(
 ) -> anyhow::Result<()> {
     report(global, last, run, ending)?;
     if ending.is_sealed() {
-        observed::refuse_empty(plan, last)?;
+        recording::refuse_empty(plan, last)?;
     }
     match ending {
         Ending::Sealed => Ok(()),

@@ -80,7 +80,8 @@ async fn a_member_that_never_answers_is_no_recorder_that_stood_still() {
     let pd = format!("http://{}", silent.local_addr().expect("it is bound"));
     let dir = tempfile::tempdir().expect("a temporary directory");
     let directory = dir.path().display().to_string();
-    let args = ["--dir", &directory, "record", "--run", "run", "--once", "--pd", &pd];
+    let args =
+        ["--format", "json", "--dir", &directory, "record", "--run", "run", "--once", "--pd", &pd];
     let ended = Program::start(operator().args(args)).wait().await;
     assert_eq!(ended.code, Some(11), "{}", ended.errors);
     let reader = CaptureReader::open(&dir.path().join("run.capture")).expect("it opens");
