@@ -33,7 +33,7 @@ pub fn verify(path: &Path) -> Result<VerifyReport, CaptureError> {
         .query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     match structure {
         Ok(verdict) if verdict == "ok" => {}
-        Ok(verdict) => found("the database", verdict),
+        Ok(verdict) => found("the database", verdict.replace('\n', "; ")),
         Err(error) => found("the database", error.to_string()),
     }
     // What is read may be a copy of an older or packed file.

@@ -88,7 +88,8 @@ pub async fn attach(
         attached.push(write(path, &nodes, &extract, args.kubectl.len())?);
     }
     for (node, files) in logs {
-        let options = ExtractOptions { node, window, zone: args.tz, names: names(&nodes) };
+        let zone = args.tz.map(|zone| zone.at(window.end));
+        let options = ExtractOptions { node, window, zone, names: names(&nodes) };
         let extract = read(options, &files)?;
         attached.push(write(path, &nodes, &extract, files.len())?);
     }

@@ -42,14 +42,25 @@ impl Metrics {
     }
 }
 
-/// The metrics that a pattern finds as a table: name, number of series, and each label with the number of its values.
-pub fn metrics_text(metrics: &BTreeMap<String, Metric>, pattern: &str) -> String {
-    if metrics.is_empty() {
+/// That no metric has a name that matches `pattern` as a whole, with what would find those that have it inside, or
+/// else with the nearest names.
+pub fn no_metric(pattern: &str, names: &[String]) -> String {
+    let inside = pattern.trim_matches(['.', '*', '^', '$', '+']);
+    let found = names.iter().filter(|name| name.contains(inside)).count();
+    if !inside.is_empty() && found > 0 {
+        let inside = escape(inside);
         return format!(
-            "no metric has such a name; an expression stands for all of it: '.*{}.*' finds those with it inside\n",
-            escape(pattern)
+            "no metric has such a name, since a pattern stands for all of it: '.*{inside}.*' finds {found}"
         );
     }
+    match similar_names(inside, names.iter().map(String::as_str), |_| 0.6, 3).as_slice() {
+        [] => "no metric has such a name".to_owned(),
+        near => format!("no metric has such a name (did you mean {}?)", near.join(", ")),
+    }
+}
+
+/// The metrics as a table: name, number of series, and each label with the number of its values.
+pub fn metrics_text(metrics: &BTreeMap<String, Metric>) -> String {
     let mut rows = vec![vec!["metric".to_owned(), "series".to_owned(), "labels".to_owned()]];
     rows.extend(metrics.iter().map(|(name, metric)| {
         let labels = metric.labels.iter();
@@ -91,7 +102,7 @@ mod tests {
         let mut metric = Metric { series: 2, ..Metric::default() };
         let values = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         metric.labels.insert("job".to_owned(), values);
-        let text = metrics_text(&BTreeMap::from([("up".to_owned(), metric)]), "up");
+        let text = metrics_text(&BTreeMap::from([("up".to_owned(), metric)]));
         assert_eq!(text, "metric  series  labels\nup      2       job(2)\n");
     }
 }

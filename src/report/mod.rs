@@ -41,7 +41,7 @@ pub use explain_text::{Seen, explain_text, findings_text};
 pub use html::{HtmlPage, PageContent, html_page};
 pub use json::replay_json;
 pub use markdown::{MARKDOWN_CHARS, markdown};
-pub use metric_list::{Metric, Metrics, metric_names, metrics_text, missing_metric};
+pub use metric_list::{Metric, Metrics, metric_names, metrics_text, missing_metric, no_metric};
 pub use nodes_text::{nodes_json, nodes_text};
 pub use page::{Color, hanging};
 pub use profile_text::{profiles_json, profiles_text};

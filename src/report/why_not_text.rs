@@ -27,8 +27,12 @@ pub fn why_not_text(why: &WhyNot, width: usize) -> String {
     }
     if why.claims.is_empty() {
         let is_blind = why.needs.iter().any(|need| !need.recorded);
+        let is_crossed = why.readings.iter().any(Nearest::is_crossed);
         let why = match (is_blind, why.apart.is_empty()) {
             (true, _) => "nothing: what it needs was not recorded, so it cannot be told",
+            (false, true) if is_crossed => {
+                "nothing: what is crossed is not enough, or something else explains it"
+            }
             (false, true) => "nothing: what was seen crosses none of its thresholds",
             (false, false) => "nothing, since something speaks against it",
         };
@@ -44,10 +48,9 @@ pub fn why_not_text(why: &WhyNot, width: usize) -> String {
     page.push(2, "sure", &format!("at most {}, if it is claimed", why.surest));
     page.push(2, "check", advice.check);
     // Nobody remedies what is not claimed.
-    if !why.claims.is_empty() {
-        page.push(2, "remedy", advice.remedy);
-        page.push(2, "risk", advice.risk);
-    }
+    let given = if why.claims.is_empty() { "were it so: " } else { "" };
+    page.push(2, "remedy", &format!("{given}{}", advice.remedy));
+    page.push(2, "risk", &format!("{given}{}", advice.risk));
     page.push(2, "docs", &advice.reference());
     page.text
 }

@@ -146,7 +146,8 @@ fn what_a_command_cannot_do_is_refused_with_what_it_can() {
     for (args, code, advice) in [
         (&["report", &chaos, "-o", "out.txt"][..], 2, ".html, .md or .json"),
         (&["query", &chaos, "up", "--plot", "--at", "16:31"], 2, "cannot be used with"),
-        (&["query", &chaos, "--metrics", "nosuch"], 0, "'.*nosuch.*'"),
+        (&["query", &chaos, "--metrics", "quota"], 0, "'.*quota.*' finds "),
+        (&["query", &chaos, "--metrics", "tikv_critical.*"], 0, "no metric has such a name"),
         (&["explain", &chaos, "silent"], 2, "F3 silent_to_pd/store-4"),
     ] {
         let (found, out, errors) = run(dir.path(), args);
@@ -261,6 +262,10 @@ fn a_truth_of_another_time_and_a_second_truth_are_refused() {
     let (code, _, errors) = seal("1795540000000", &["--replace"]);
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("outside of the run"), "{errors}");
+    let draft = ["seal", "--truth", "t.json", "--dry-run"];
+    let (code, text, errors) = run(dir.path(), &draft);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("the truth can be sealed: store_crash"), "{text}");
     for at in [inside, "\"2026-11-24T16:31:40Z\""] {
         let (code, _, errors) = seal(at, &["--replace"]);
         assert_eq!(code, Some(0), "{errors}");

@@ -25,6 +25,10 @@ pub fn sqlite(path: &Path, source: rusqlite::Error) -> CaptureError {
         Some(ErrorCode::DatabaseCorrupt) => {
             CaptureError::Damaged { path, part: "the database".to_owned(), why: source.to_string() }
         }
+        // Every statement is one of ours, and none of them is wrong where the file has our tables.
+        Some(ErrorCode::Unknown) => {
+            CaptureError::Damaged { path, part: "the database".to_owned(), why: source.to_string() }
+        }
         _ => CaptureError::Sqlite { path, source },
     }
 }

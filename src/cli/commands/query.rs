@@ -171,7 +171,11 @@ fn list_metrics(
                 .collect();
             Ok(output::json(&json!({ "schema": 1, "metrics": metrics }))?)
         }
-        AnyFormat::Text => Ok(output::write(report::metrics_text(&metrics, pattern).as_bytes())?),
+        AnyFormat::Text if metrics.is_empty() => {
+            let names = report::metric_names(reader);
+            Ok(output::line(&report::no_metric(pattern, &names))?)
+        }
+        AnyFormat::Text => Ok(output::write(report::metrics_text(&metrics).as_bytes())?),
         _ => Err(CliError::Usage("a list of metrics comes as text or json".to_owned()).into()),
     }
 }
@@ -189,7 +193,10 @@ fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {
     let (start, end) = (instant(&args.start, window.start)?, instant(&args.end, last)?);
     let step_ms = match &args.step {
         Some(text) => parse_duration_ms(text)?,
-        None => ((end - start) / DEFAULT_POINTS / 1000 * 1000).max(1000),
+        None => {
+            let seconds = (end - start).saturating_add(999) / 1000;
+            (seconds.saturating_add(DEFAULT_POINTS - 1) / DEFAULT_POINTS).max(1) * 1000
+        }
     };
     if step_ms <= 0 {
         return Err(CliError::Usage("--step takes a time that is longer than 0".to_owned()).into());

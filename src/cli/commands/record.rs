@@ -182,7 +182,7 @@ fn check_moment(plan: &Plan) -> Result<(), CliError> {
 pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     let now = clock::now();
     let around = args.around.around()?;
-    let zone = args.logs.tz.unwrap_or_default();
+    let zone = args.logs.tz.map(|zone| zone.at(now)).unwrap_or_default();
     let plan = plan::plan(global, args.live, PastArgs { zone, ..args.past }, now)?;
     // Read before the recording, so that a mistyped path costs none.
     args.logs.files()?;

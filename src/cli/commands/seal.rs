@@ -26,6 +26,8 @@ Examples:
   operator seal chaos-01 --truth truth.json
   operator seal chaos-01 --truth truth.json --dry-run
       checks it and changes nothing
+  operator seal --truth truth.json --dry-run
+      checks it before there is a run
 
 The truth is for scoring. `replay` cannot read it, and `show` only says that it is there. It is \
 a JSON object; each of these fields may be absent or null, and others are kept as notes:
@@ -48,12 +50,13 @@ a JSON object; each of these fields may be absent or null, and others are kept a
 #[command(after_help = EXAMPLES)]
 pub struct SealArgs {
     /// A run's name, `latest`, or the path of a capture
-    #[arg(value_name = "RUN")]
-    run: OsString,
+    #[arg(value_name = "RUN", required_unless_present = "dry_run")]
+    run: Option<OsString>,
     /// The file that says what was done to the cluster
     #[arg(long, value_name = "FILE")]
     truth: PathBuf,
-    /// Only check that the run is there and the truth can be scored; of a run that has one already, with --replace
+    /// Only check that the truth can be scored; of a run that has one already, with --replace. Without RUN, its
+    /// place and time are not checked
     #[arg(long)]
     dry_run: bool,
     /// Replace a truth that is sealed inside already
@@ -67,7 +70,7 @@ pub struct SealArgs {
 ///
 /// Where there is no such run, the truth cannot be read, or the capture not be written.
 pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
-    let path = lookup::find(&global.dir, &args.run)?;
+    let path = args.run.as_ref().map(|run| lookup::find(&global.dir, run)).transpose()?;
     let cannot_read = || format!("cannot read {}", escape_path(&args.truth));
     let bytes = fs::metadata(&args.truth).with_context(cannot_read)?.len();
     anyhow::ensure!(
@@ -79,19 +82,20 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let truth = fs::read(&args.truth).with_context(cannot_read)?;
     let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
     let checked = Truth::parse(&truth).with_context(bad_truth)?;
-    let nodes = nodes(&path)?;
+    let nodes = path.as_deref().map(nodes).transpose()?.unwrap_or_default();
     let checks = [checked.check_modes(), checked.check_place(&nodes)];
     let wrong =
         checked.wrong_fields().into_iter().chain(checks.into_iter().filter_map(Result::err));
     let mut wrong: Vec<String> = wrong.map(|one| one.to_string()).collect();
-    wrong.extend(out_of_time(&path, &checked)?);
+    wrong.extend(path.as_deref().map(|path| out_of_time(path, &checked)).transpose()?.flatten());
     if !wrong.is_empty() {
         return Err(CliError::Usage(wrong.join("; "))).with_context(bad_truth);
     }
     checked.warnings().iter().for_each(|warning| remark(&format!("warning: {warning}")));
+    let Some(path) = path else { return told_dry(global, &checked, None) };
     unless_sealed(&path, &checked, args)?;
     if args.dry_run {
-        return told_dry(global, &checked, path.shown());
+        return told_dry(global, &checked, Some(path.shown()));
     }
     capture::seal_truth(&path, &truth)?;
     match global.format {
@@ -146,15 +150,16 @@ fn out_of_time(path: &Path, truth: &Truth) -> anyhow::Result<Option<String>> {
 }
 
 /// Says that a truth can be sealed, and changes nothing.
-fn told_dry(global: &Global, truth: &Truth, path: &Path) -> anyhow::Result<()> {
+fn told_dry(global: &Global, truth: &Truth, path: Option<&Path>) -> anyhow::Result<()> {
     match global.format {
-        Format::Json => output::json(
-            &json!({ "capture": lookup::path_text(path), "truth": truth.name(), "dry_run": true }),
-        )?,
+        Format::Json => output::json(&json!({
+            "capture": path.map(lookup::path_text), "truth": truth.name(), "dry_run": true,
+        }))?,
         Format::Text => {
-            let path = escape_path(path);
+            let place = path.map(|path| format!(" inside {}", escape_path(path)));
             output::line(&format!(
-                "the truth can be sealed inside {path}: {}",
+                "the truth can be sealed{}: {}",
+                place.unwrap_or_default(),
                 escape(&truth.text())
             ))?;
         }

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
+use super::zone::GivenZone;
 use crate::cli::exit::CliError;
-use crate::model::{Zone, escape_path};
+use crate::model::escape_path;
 
 /// Arguments of whatever reads logs: `attach` and `record`.
 #[derive(Clone, Debug, Default, Args)]
@@ -26,9 +27,9 @@ pub struct LogArgs {
     /// What `kubectl get pods,events -o json` printed: how containers ended, evictions, failing probes. Repeatable
     #[arg(long, value_name = "FILE")]
     pub kubectl: Vec<PathBuf>,
-    /// The offset from UTC of times that have none, such as +08:00: in lines of logs, and in the --from and --to of `record`
+    /// The zone of times that have none, as an offset such as +08:00, or `local`, this machine's: in lines of logs, and in the --from and --to of `record`
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
-    pub tz: Option<Zone>,
+    pub tz: Option<GivenZone>,
 }
 
 impl LogArgs {

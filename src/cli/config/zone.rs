@@ -41,7 +41,7 @@ impl FromStr for GivenZone {
 
 impl GivenZone {
     /// The offset that was in force at an instant.
-    fn at(self, instant: Timestamp) -> Zone {
+    pub fn at(self, instant: Timestamp) -> Zone {
         match self {
             Self::Offset(zone) => zone,
             Self::Local => {

@@ -280,7 +280,9 @@ fn judged(served: &ClientRequests<'_>, stretches: &[Stretch]) -> Clients {
     let (impact, text) = match (&affected, seen) {
         (Some((kind, how)), _) => (Impact::Seen, format!("{numbers}; {kind} suffers ({how})")),
         (None, true) => (Impact::Seen, numbers),
-        (None, false) if timed => (Impact::NoneSeen, format!("no impact seen: {numbers}")),
+        (None, false) if timed => {
+            (Impact::NoneSeen, format!("no impact seen on average: {numbers}"))
+        }
         (None, false) => (Impact::CannotTell, format!("{numbers}: cannot tell if they were slow")),
     };
     Clients {

@@ -38,7 +38,9 @@ fn a_slow_disk_of_a_store_without_leaders_holds_nobody_up() {
     let clients = clients("chaos-03");
     assert_eq!(clients.impact, Some(Impact::NoneSeen));
     assert!(
-        clients.text.starts_with("no impact seen: 560 requests a second before, 561 during, "),
+        clients
+            .text
+            .starts_with("no impact seen on average: 560 requests a second before, 561 during, "),
         "{}",
         clients.text
     );
@@ -108,7 +110,11 @@ fn statements_of_a_tidb_stand_beside_requests() {
     assert_eq!(clients.impact, Some(Impact::Seen), "{}", clients.text);
     assert!(clients.text.starts_with("50 statements a second before, "), "{}", clients.text);
     assert!(clients.text.contains(" during, "), "{}", clients.text);
-    assert!(clients.text.contains("; of stores, no impact seen: 560 requests"), "{}", clients.text);
+    assert!(
+        clients.text.contains("; of stores, no impact seen on average: 560 requests"),
+        "{}",
+        clients.text
+    );
 }
 
 #[test]
