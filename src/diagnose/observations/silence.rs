@@ -47,19 +47,19 @@ pub const MISSED_MS: i64 = 20_000;
 /// has no leader, no heartbeat can be received. Where nobody was asked who leads, some member has led since it
 /// first listed the stores.
 pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) -> Vec<Silence> {
-    let all = timed_silences(evidence, store).into_iter();
-    all.filter(|(_, shown_ms)| *shown_ms >= least_ms).map(|(silence, _)| silence).collect()
+    timed_silences(evidence, store, least_ms).into_iter().map(|(silence, _)| silence).collect()
 }
 
 /// The first of the longest silences of a store, and how long it was, in milliseconds, as PD's answers show.
 pub fn longest_silence_to_pd(evidence: &Evidence, store: &StoreHistory) -> Option<(Silence, i64)> {
-    let all = timed_silences(evidence, store).into_iter();
+    let all = timed_silences(evidence, store, i64::MIN).into_iter();
     all.reduce(|longest, one| if one.1 > longest.1 { one } else { longest })
 }
 
 /// What follows each heartbeat until the next one, where PD listed the store meanwhile, and for how many milliseconds
-/// PD's answers show that heartbeats were missing.
-fn timed_silences(evidence: &Evidence, store: &StoreHistory) -> Vec<(Silence, i64)> {
+/// PD's answers show that heartbeats were missing. Shorter ones are left out at once: of a day, there are thousands
+/// for each store.
+fn timed_silences(evidence: &Evidence, store: &StoreHistory, least_ms: i64) -> Vec<(Silence, i64)> {
     let pd = &evidence.pd;
     let skew = clock_skew_ms(evidence, store);
     let first =
@@ -76,7 +76,7 @@ fn timed_silences(evidence: &Evidence, store: &StoreHistory) -> Vec<(Silence, i6
             let led = leads_since(seen).max(heard.min(seen));
             (seen - led - evidence.clocks.moved_between(led, seen)).min(seen - heard)
         });
-        if let Some(shown_ms) = shown_ms.max() {
+        if let Some(shown_ms) = shown_ms.max().filter(|shown_ms| *shown_ms >= least_ms) {
             let silence = Silence {
                 last: heard,
                 missed: heard.saturating_add_millis(HEARTBEAT_MS),
