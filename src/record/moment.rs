@@ -2,12 +2,13 @@
 //!
 //! What follows one moment by another is `recorder`.
 
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::clock::{Clock, ClockWatch, Clocks, WAKE_INTERVAL};
+use super::clock::{Clock, Clocks};
 use super::commit::Committer;
 use super::copier::{Copier, OpenTick, lock};
 use super::error::RecordError;
@@ -81,35 +82,27 @@ pub async fn record_moment(
         drop(sender);
     }
     let all = async {
-        tokio::join!(ask(&mut state, updates), copy(copier.as_ref(), &open_tick, now));
+        let mut copying = std::pin::pin!(copy(copier.as_ref(), &open_tick, now));
+        let is_copied = ask(&mut state, updates, copying.as_mut()).await;
+        if !is_copied {
+            state.attend(copying).await;
+        }
         // Which stores there are is known by now.
         if let Some((client, stores)) = settings.zip(stores) {
             let listed = stores.borrow().clone();
-            let readings = settings::read_once(&client, clocks, &listed).await;
+            let readings = state.attend(settings::read_once(&client, clocks, &listed)).await;
             readings.iter().for_each(|reading| state.add_settings(reading));
         }
         let Some((scraper, targets)) = scraper.zip(targets) else { return Ok(()) };
         let listed = targets.borrow().clone();
-        let scrapes = scraping::scrape_once(&scraper, clocks, listed).await;
+        let scrapes = state.attend(scraping::scrape_once(&scraper, clocks, listed)).await;
         scrapes.iter().try_for_each(|scrape| state.add_scrape(scrape))
-    };
-    // Sources may take their time, in which this process has not stood still.
-    let mut watch = ClockWatch::new(clocks.read());
-    let mut seen = Vec::new();
-    let looking = async {
-        loop {
-            clock.sleep(WAKE_INTERVAL).await;
-            let now = clocks.read();
-            seen.push((watch.look(now), now.at));
-        }
     };
     tokio::select! {
         biased;
         () = wait_for_stop(&mut stop, Stop::AfterTick) => {}
         all = all => all?,
-        () = looking => {}
     }
-    state.resume_watch(watch, seen);
     state.end()?;
     drop(state);
     let open_tick = open_tick.into_inner().expect("nobody panics while holding the open tick");
@@ -117,13 +110,31 @@ pub async fn record_moment(
     Ok(Ending::Sealed)
 }
 
-/// Takes in one round of answers; none where no sampler runs.
-async fn ask(state: &mut RecordingState<'_>, mut updates: mpsc::UnboundedReceiver<PdUpdate>) {
-    while let Some(update) = updates.recv().await {
-        let is_last = matches!(update, PdUpdate::RoundEnded(_));
-        state.handle_pd_update(update);
-        if is_last {
-            return;
+/// Takes in one round of answers; none where no sampler runs. Whether the work beside it is done by then.
+async fn ask(
+    state: &mut RecordingState<'_>,
+    mut updates: mpsc::UnboundedReceiver<PdUpdate>,
+    mut beside: Pin<&mut impl Future<Output = ()>>,
+) -> bool {
+    let mut is_done = false;
+    loop {
+        let next = async {
+            tokio::select! {
+                biased;
+                update = updates.recv() => Some(update),
+                () = &mut beside, if !is_done => None,
+            }
+        };
+        match state.attend(next).await {
+            None => is_done = true,
+            Some(None) => return is_done,
+            Some(Some(update)) => {
+                let is_last = matches!(update, PdUpdate::RoundEnded(_));
+                state.handle_pd_update(update);
+                if is_last {
+                    return is_done;
+                }
+            }
         }
     }
 }

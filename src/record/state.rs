@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::clock::{ClockWatch, Clocks, Passed, Reading};
+use super::clock::{ClockWatch, Clocks, Reading};
 use super::commit::Committer;
 use super::copier::{Copier, OpenTick, lock};
 use super::error::RecordError;
@@ -165,17 +165,6 @@ impl<'a> RecordingState<'a> {
     fn check_clocks(&mut self) -> Now {
         let now = self.now();
         let passed = self.watch.look(now.recorder);
-        self.note(passed, now.recorder.at);
-        now
-    }
-
-    /// Goes on with a watch that has looked at the clocks meanwhile, and notes what it saw.
-    pub fn resume_watch(&mut self, watch: ClockWatch, seen: Vec<(Passed, Timestamp)>) {
-        self.watch = watch;
-        seen.into_iter().for_each(|(passed, at)| self.note(passed, at));
-    }
-
-    fn note(&mut self, passed: Passed, at: Timestamp) {
         if let Some(pause) = passed.pause {
             self.coverage.add_pause(pause);
             let gap = self.scraping.as_ref().is_some_and(Scraping::is_alone);
@@ -183,7 +172,24 @@ impl<'a> RecordingState<'a> {
             lock(self.open_tick).tick.gaps.extend(gap);
         }
         if let Some(step_ms) = passed.step_ms {
-            self.add_event(at, &format!("the clock was stepped by {}", seconds(step_ms)));
+            self.add_event(
+                now.recorder.at,
+                &format!("the clock was stepped by {}", seconds(step_ms)),
+            );
+        }
+        now
+    }
+
+    /// Waits for `work` and looks at the clocks meanwhile, so that work that takes long is no pause of the process.
+    pub async fn attend<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let wake = self.clocks.sleep_until(Timestamp::MAX);
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = wake => self.check_clocks(),
+            };
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! How much was served in a stretch of time is computed in `observations`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::blind_spots::some_of;
 use crate::diagnose::clients::{self, Clients, Impact, Part, ServedRates, Stretch, TypeRates};
@@ -10,8 +10,7 @@ use crate::diagnose::findings::finding::{number, seconds};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{ClientRequests, Served};
 use crate::diagnose::verdict::Cause;
-use crate::model::{Component, TimeRange, Timestamp};
-use crate::nodes::StoreNode;
+use crate::model::{Component, Observed, TimeRange, Timestamp};
 
 /// How much of the requests before is left, at most, where clients suffer: four fifths, since a minute of a
 /// steady load differs from the next by some hundredths and of a real one by a tenth or two.
@@ -131,18 +130,29 @@ fn add_statements(observed: &ObservedWindow<'_>, cause: &Cause, clients: &mut Cl
     }
 }
 
-/// Of which stores samples before or during a cause cannot be read; `None` where there are none.
+/// Of what samples before or during a cause cannot be read that may be a store's; `None` where there are none. A
+/// target of which nothing is left may be one.
 fn unreadable(observed: &ObservedWindow<'_>, stretches: &[Stretch]) -> Option<String> {
+    let nodes = &observed.evidence.nodes;
     let compared = stretches.iter().filter(|one| one.part != Part::After);
     let ranges: Vec<TimeRange> =
         compared.map(|one| TimeRange::new(one.start_ms, one.end_ms)).collect();
-    let series = &observed.evidence.series;
-    let stores = observed.evidence.nodes.stores.iter().filter(|store| {
-        let instance = store.instance.as_deref();
-        instance.is_some_and(|name| ranges.iter().any(|range| series.is_unreadable(name, *range)))
-    });
-    let stores: Vec<String> = stores.map(StoreNode::name).collect();
-    (!stores.is_empty()).then(|| format!("samples of {} are damaged", some_of(&stores)))
+    let is_store =
+        |name: &str| nodes.stores.iter().any(|one| one.instance.as_deref() == Some(name));
+    let may_be_store = |of: &Observed| match of {
+        Observed::Pd => false,
+        Observed::Anything => true,
+        Observed::Target(key) => {
+            let mut names = nodes.names_of_key(key).peekable();
+            names.peek().is_none() || names.any(is_store)
+        }
+    };
+    let parts = observed.evidence.unreadable.iter();
+    let parts = parts.filter(|part| ranges.iter().any(|range| part.range.overlaps(range)));
+    let of: BTreeSet<String> =
+        parts.map(|part| &part.of).filter(|of| may_be_store(of)).map(ToString::to_string).collect();
+    let of = Vec::from_iter(of);
+    (!of.is_empty()).then(|| format!("samples of {} are damaged", some_of(&of)))
 }
 
 /// An answer without numbers.

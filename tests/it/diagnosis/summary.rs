@@ -37,7 +37,7 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
     FAULT (over), 2026-11-25 UTC  store 1 (10.77.0.20:20160): the store ran and
       was cut off from PD and from its peers
       store_partition  03:10:01.765 ±6.9s to 03:12:41.795 (2m40s), confidence 0.97
-        no heartbeat reaches PD for 2m40s [F2]
+        no heartbeat reaches PD for 2m50s [F2]
         10 scrapes fail for 2m30s, given up after 10 s (median) [F4]
         store 4, store 5, store 6 cannot deliver raft messages to it [F3]
         then: the 15 regions that it led elect leaders elsewhere [F5], and 1 more

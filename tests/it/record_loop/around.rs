@@ -87,8 +87,8 @@ async fn a_command_is_not_run_where_nothing_could_be_observed_before() {
 async fn nobody_waits_for_sources_of_which_none_answers() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let dir = folder.path().display().to_string();
-    let arguments = ["--dir", &dir, "record", "--run", "run", "--pd", "http://127.0.0.1:1"];
-    let around = ["--before", "2h", "--", "true"];
+    let arguments = ["--format", "json", "--dir", &dir, "record", "--run", "run"];
+    let around = ["--pd", "http://127.0.0.1:1", "--before", "2h", "--", "true"];
     let mut recorder = Program::start(operator().args(arguments).args(around));
     let ended = tokio::time::timeout(Duration::from_secs(600), recorder.wait()).await;
     let ended = ended.expect("it ends long before the command is due");
