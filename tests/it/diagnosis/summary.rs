@@ -55,6 +55,8 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
         confidence 0.95
         region 95 takes 98.1 % of the flow of writes, 5154 KB/s; the greatest
           before took 14 % [F4]
+        requests rise from 561 to 2483 a second for 3m29s; store 1 314 -> 315,
+          store 4 131 -> 2144, store 5 0 -> 4, store 6 110 -> 110 [F1]
       clients: 560 requests a second before, 2480 during (least 2028), 570 after;
         p99 5.91 ms -> 48.3 ms -> 9.89 ms; no store counted a failure; raw_get
         suffers (p99 1.6 ms -> 14.6 ms)
