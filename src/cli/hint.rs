@@ -6,7 +6,7 @@ use super::exit::{Cause, CliError};
 use super::lookup::PAGE_SUFFIX;
 use super::source_fix::source_fix;
 use super::{DEFAULT_DIR, lookup};
-use crate::capture::CaptureError;
+use crate::capture::{CaptureError, CaptureReader};
 use crate::model::escape_path;
 use crate::record::RecordError;
 use crate::share::ShareError;
@@ -135,8 +135,11 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
         CaptureError::Io { path, .. } if has_no_folder(path) => {
             return Some(format!("there is no folder {}", escape_path(path.parent()?)));
         }
-        CaptureError::Damaged { .. } => {
+        CaptureError::Damaged { path, .. } if CaptureReader::open(path).is_err() => {
             "without this part nothing of it can be read: fetch the file again, or another copy"
+        }
+        CaptureError::Damaged { .. } => {
+            "`operator verify` names what is damaged; `show` and `replay` read the rest"
         }
         CaptureError::Locked { .. } => {
             "record under another name with --run, or stop the other recorder"

@@ -22,11 +22,8 @@ pub fn sqlite(path: &Path, source: rusqlite::Error) -> CaptureError {
         Some(ErrorCode::NotADatabase) => {
             CaptureError::NotACapture { path, why: "it is not a SQLite database".to_owned() }
         }
-        Some(ErrorCode::DatabaseCorrupt) => {
-            CaptureError::Damaged { path, part: "the database".to_owned(), why: source.to_string() }
-        }
-        // Every statement is one of ours, and none of them is wrong where the file has our tables.
-        Some(ErrorCode::Unknown) => {
+        // `Unknown` is a statement that is wrong: each is one of ours, and right where the file has our tables.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) => {
             CaptureError::Damaged { path, part: "the database".to_owned(), why: source.to_string() }
         }
         _ => CaptureError::Sqlite { path, source },
