@@ -230,7 +230,8 @@ fn places(dir: &Path) -> Vec<PathBuf> {
 const OPENED: usize = 32;
 
 /// The capture of a directory that was recorded last, also where another was marked or sealed since; one that
-/// observed nothing only where there is no other. Of those that cannot be opened, or that end at the same time, the one that was modified last.
+/// observed nothing only where there is no other. Of those that cannot be opened, or that end at the same time, the
+/// one that was modified last.
 fn latest(dir: &Path) -> Option<PathBuf> {
     let modified = |path: &PathBuf| fs::metadata(path).ok()?.modified().ok();
     let mut newest: Vec<_> =

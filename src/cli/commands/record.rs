@@ -265,7 +265,9 @@ async fn record(
     let mut segments = segments(global, &mut plan, now, &reporter)?;
     let further = add_further_jobs(&mut plan, prometheus, now).await;
     let held = recording::held(&plan.path);
-    let shadowed = lookup::file_of_run(&global.dir, &run).filter(|other| *other != plan.path);
+    // A recording in segments has its name from the run before it.
+    let other = lookup::file_of_run(&global.dir, &run);
+    let shadowed = other.filter(|other| plan.retention.is_none() && *other != plan.path);
     let open = || recording::open(&plan, &found);
     let mut writer = match &mut segments {
         Some(segments) => retention::open_making_room(segments, open)?,
