@@ -54,7 +54,7 @@ pub use settings::{
     knows_defaults_of, settings_listed,
 };
 pub use shell_word::shell_word;
-pub use similar_names::similar_names;
+pub use similar_names::{did_you_mean, similar_names};
 pub use stretches::Stretches;
 pub use time::{
     TimeParseError, TimeRange, Timestamp, duration_ms, duration_text, parse_duration_ms,

@@ -34,6 +34,14 @@ pub fn similar_names<'a>(
     ranked.into_iter().take(most).map(|(_, known)| known).collect()
 }
 
+/// The end of a message about a name that does not exist: `; did you mean up, upper?`, or nothing where nothing is near.
+pub fn did_you_mean(near: &[&str]) -> String {
+    match near.is_empty() {
+        true => String::new(),
+        false => format!("; did you mean {}?", near.join(", ")),
+    }
+}
+
 /// How many characters a name has, in all and by the remainder of the code point.
 struct CharCounts {
     all: u16,

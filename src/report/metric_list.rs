@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::table;
 use crate::capture::CaptureReader;
-use crate::model::{Labels, escape, similar_names};
+use crate::model::{Labels, did_you_mean, escape, similar_names};
 use crate::session::PD_METRICS;
 
 /// The most suggestions for a name that does not exist.
@@ -53,10 +53,7 @@ pub fn no_metric(pattern: &str, names: &[String]) -> String {
             "no metric has such a name, since a pattern stands for all of it: '.*{inside}.*' finds {found}"
         );
     }
-    match similar_names(inside, names.iter().map(String::as_str), |_| 0.6, 3).as_slice() {
-        [] => "no metric has such a name".to_owned(),
-        near => format!("no metric has such a name (did you mean {}?)", near.join(", ")),
-    }
+    format!("no metric has such a name{}", did_you_mean(&suggested(inside, names)))
 }
 
 /// The metrics as a table: name, number of series, and each label with the number of its values.
@@ -81,16 +78,19 @@ pub fn metric_names(reader: &CaptureReader) -> Vec<String> {
 /// A note that the capture does not have the metric `name`, with similar names that it has.
 pub fn missing_metric(reader: &CaptureReader, name: &str) -> String {
     let names = metric_names(reader);
+    let advice = match did_you_mean(&suggested(name, &names)) {
+        none if none.is_empty() => "; --metrics lists what it has".to_owned(),
+        near => near,
+    };
+    format!("note: the capture has no series {}{advice}", escape(name))
+}
+
+/// The metrics that may be meant by a name that does not exist.
+fn suggested<'a>(name: &str, names: &'a [String]) -> Vec<&'a str> {
     let least = |known: &str| {
         if name.len() > 3 && known.contains(name) { 0.0 } else { LIKENESS }
     };
-    let names = similar_names(name, names.iter().map(String::as_str), least, SUGGESTIONS);
-    let name = escape(name);
-    if names.is_empty() {
-        format!("note: the capture has no series {name}; --metrics lists what it has")
-    } else {
-        format!("note: the capture has no series {name}; did you mean {}?", names.join(", "))
-    }
+    similar_names(name, names.iter().map(String::as_str), least, SUGGESTIONS)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::baselines::Guess;
 use super::comparison::MethodScore;
 use crate::capture::unseal_truth;
 use crate::diagnose::{Cause, Depth, MODES, Mode, Nature, Target};
-use crate::model::{Timestamp, escape_path, similar_names};
+use crate::model::{Timestamp, did_you_mean, escape_path, similar_names};
 
 /// What was done to a cluster, as `operator seal` took it.
 #[derive(Debug)]
@@ -461,10 +461,9 @@ fn check_mode(field: &'static str, name: Option<&str>, nature: Nature) -> Result
         return Err(TruthError::OtherNature { name: name.to_owned(), what, meant });
     }
     let near = similar_names(name, known(), |_| 0.6, 3);
-    let near = match near.is_empty() {
-        _ if NOTHING.contains(&name) => "; null, without quotes, says that nothing was".to_owned(),
-        true => String::new(),
-        false => format!("; did you mean {}?", near.join(", ")),
+    let near = match NOTHING.contains(&name) {
+        true => "; null, without quotes, says that nothing was".to_owned(),
+        false => did_you_mean(&near),
     };
     Err(TruthError::UnknownMode { field, name: name.to_owned(), near })
 }

@@ -15,7 +15,7 @@ use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
 use crate::diagnose::{Citation, MODES, Outcome, Verdict, WhyNot};
-use crate::model::{canonical_json, escape_path, similar_names};
+use crate::model::{canonical_json, did_you_mean, escape_path, similar_names};
 use crate::report::{
     Called, Color, Diagnosed, Verification, prompt_text, replay_json, replay_text, report_of,
     table_within, why_not_text,
@@ -225,7 +225,7 @@ fn explain_mode(global: &Global, mode: &str, why: Option<WhyNot>) -> anyhow::Res
         }
         let near = match near.is_empty() {
             true => ": `--why-not help` lists them".to_owned(),
-            false => format!("; did you mean {}?", near.join(", ")),
+            false => did_you_mean(&near),
         };
         CliError::Usage(format!("there is no failure mode {mode:?}{near}"))
     })?;
