@@ -30,7 +30,7 @@ fn rules_over_samples_years_apart_are_evaluated_where_most_was_observed() {
     assert!(text.contains("made, 2026-11-24T16:27:00.000Z to 2026-11-24T16:36:45.001Z"), "{text}");
     let (code, text) = told(&["rules", "replay", path, "--from", "1970-01-01T00:00:00Z"]);
     assert_eq!(code, Some(2), "{text}");
-    for flag in ["--from", "--to", "--interval"] {
+    for flag in ["--from", "--to", "--step"] {
         assert!(text.contains(flag), "{flag} in {text}");
     }
 }

@@ -107,7 +107,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
                 let start = finding.onset_ms.saturating_add_millis(-AROUND_MS).max(window.start);
                 let end = end.saturating_add_millis(AROUND_MS).min(window.end);
                 command(&format!(
-                    "the series: operator query {run} {} --start {start} --end {end}{dir} --format csv",
+                    "the series: operator query {run} {} --from {start} --to {end}{dir} --format csv",
                     shell_word(&cited.reference)
                 ))?;
             }

@@ -27,9 +27,9 @@ const EXAMPLES: &str = "\
 Examples:
   operator query chaos-02 \\
       'sum by (instance) (rate(tikv_grpc_msg_duration_seconds_count[1m]))'
-  operator query chaos-02 up --time -5m
+  operator query chaos-02 up --at -5m
   operator query chaos-02 'rate(process_cpu_seconds_total[1m])' --plot
-  operator query chaos-02 up --start -5m --step 15s --format csv
+  operator query chaos-02 up --from -5m --step 15s --format csv
   operator query chaos-02 --metrics 'tikv_raftstore_.*'
 
 Times: a date and time, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m \
@@ -49,13 +49,13 @@ pub struct QueryArgs {
     #[arg(value_name = "EXPR", required_unless_present = "metrics")]
     expression: Option<String>,
     /// The instant of evaluation [default: the end of the run]
-    #[arg(long, visible_alias = "at", value_name = "TIME", help_heading = TIME, conflicts_with_all = ["start", "end", "step", "plot"], allow_hyphen_values = true)]
+    #[arg(long = "at", visible_alias = "time", value_name = "TIME", help_heading = TIME, conflicts_with_all = ["start", "end", "step", "plot"], allow_hyphen_values = true)]
     time: Option<String>,
     /// Where a range query begins [default: the start of the run]
-    #[arg(long, visible_alias = "from", value_name = "TIME", help_heading = TIME, allow_hyphen_values = true)]
+    #[arg(long = "from", visible_alias = "start", value_name = "TIME", help_heading = TIME, allow_hyphen_values = true)]
     start: Option<String>,
     /// Where a range query ends [default: the end of the run]
-    #[arg(long, visible_alias = "to", value_name = "TIME", help_heading = TIME, allow_hyphen_values = true)]
+    #[arg(long = "to", visible_alias = "end", value_name = "TIME", help_heading = TIME, allow_hyphen_values = true)]
     end: Option<String>,
     /// The step of a range query [default: as many seconds as make 250 points]
     #[arg(long, value_name = "DURATION", help_heading = TIME)]
@@ -202,7 +202,7 @@ fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {
         return Err(CliError::Usage("--step takes a time that is longer than 0".to_owned()).into());
     }
     if start > end {
-        let text = format!("--start {start} is after --end {end}");
+        let text = format!("--from {start} is after --to {end}");
         return Err(CliError::Usage(text).into());
     }
     Ok(When::Range { start, end, step_ms })

@@ -18,7 +18,8 @@ use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
 use crate::diagnose::{Damaged, HORIZON_MS, counted};
 use crate::model::{
-    Loss, TimeRange, Timestamp, canonical_json, escape_path, parse_duration_ms, similar_names,
+    Loss, TimeRange, Timestamp, canonical_json, did_you_mean, escape_path, parse_duration_ms,
+    similar_names,
 };
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
 use crate::report;
@@ -40,7 +41,7 @@ const DEFAULT_TIMEOUT: &str = "2m";
 const EXAMPLES: &str = "\
 Examples:
   operator rules replay chaos-02            the rules that are built in
-  operator rules replay chaos-02 --rules alerts.yaml --interval 30s
+  operator rules replay chaos-02 --rules alerts.yaml --step 30s
   operator rules replay chaos-02 --format json
   operator rules check --rules alerts.yaml  whether the file can be read
   operator rules check chaos-02 --rules alerts.yaml
@@ -139,7 +140,7 @@ struct ReplayArgs {
 #[command(next_help_heading = TIME)]
 struct Span {
     /// The interval of groups that state none
-    #[arg(long, visible_alias = "step", value_name = "DURATION", default_value = DEFAULT_INTERVAL, help_heading = EVALUATION)]
+    #[arg(long = "step", visible_alias = "interval", value_name = "DURATION", default_value = DEFAULT_INTERVAL, help_heading = EVALUATION)]
     interval: String,
     /// Begin here instead of at the capture's start
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
@@ -351,11 +352,7 @@ fn check_name(flag: &str, name: Option<&str>, files: &[RuleFile]) -> Result<(), 
     let Some(name) = name.filter(|name| names().all(|known| known != *name)) else {
         return Ok(());
     };
-    let near = similar_names(name, names(), |_| 0.6, 3);
-    let near = match near.is_empty() {
-        true => String::new(),
-        false => format!("; did you mean {}?", near.join(", ")),
-    };
+    let near = did_you_mean(&similar_names(name, names(), |_| 0.6, 3));
     Err(CliError::Usage(format!("{flag}: there is no rule {name:?}{near}")))
 }
 
@@ -369,7 +366,7 @@ fn cannot_replay(error: StorageError) -> anyhow::Error {
     match error.downcast::<TooManyEvaluations>() {
         Ok(error) => {
             let text = format!(
-                "{error}: narrow the window with --from and --to, or evaluate less often with --interval"
+                "{error}: narrow the window with --from and --to, or evaluate less often with --step"
             );
             CliError::Usage(text).into()
         }

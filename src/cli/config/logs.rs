@@ -27,7 +27,8 @@ pub struct LogArgs {
     /// What `kubectl get pods,events -o json` printed: how containers ended, evictions, failing probes. Repeatable
     #[arg(long, value_name = "FILE")]
     pub kubectl: Vec<PathBuf>,
-    /// The zone of times that have none, as an offset such as +08:00, or `local`, this machine's: in lines of logs, and in the --from and --to of `record`
+    /// The zone of times that have none, as an offset such as +08:00, or `local`, this machine's: in lines of logs,
+    /// and in the --from and --to of `record`
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
     pub tz: Option<GivenZone>,
 }
