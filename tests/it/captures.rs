@@ -74,6 +74,7 @@ fn staleness_markers_are_kept() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_quiet_run_has_no_store_that_is_not_up() {
     let json = timeline_json("chaos-01.capture");
     assert!(!json.contains("Disconnected"), "{json}");
@@ -185,6 +186,7 @@ fn follow_advice(folder: &std::path::Path, file: &str) -> usize {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_is_advised_next_works_for_a_file_under_any_name() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let name = "last night's.capture";

@@ -37,6 +37,7 @@ fn every_bundled_recording_bears_out_what_its_verdict_cites() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_citation_of_another_value_or_instant_is_found() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-02.capture");
     let session = Session::open(&path).expect("it opens");

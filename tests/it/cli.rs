@@ -336,6 +336,7 @@ fn times_are_taken_as_they_are_printed_and_from_the_start() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_time_without_a_zone_is_one_of_the_given_zone() {
     let dir = Path::new(DATA);
     let commands: [&[&str]; 4] = [
@@ -467,6 +468,7 @@ fn a_capture_without_a_truth_is_named_and_not_scored() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_truth_is_checked_without_being_sealed() {
     let dir = empty_dir();
     let capture = dir.path().join("run.capture");
@@ -500,6 +502,7 @@ fn the_page_about_exit_codes_has_the_table_of_the_help() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn explain_without_a_finding_lists_them() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (code, text, _) = run(dir, &["explain", "data/chaos-02.capture"]);
@@ -519,6 +522,7 @@ fn names(further: &[&str]) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_finding_has_the_same_name_as_of_every_instant() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (earlier, at_the_end) = (names(&["--at", "16:31:30"]), names(&[]));

@@ -73,6 +73,7 @@ fn samples_that_are_damaged_are_no_requests_that_were_not_served() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn damage_is_told_with_what_can_still_be_read() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let run = |args: &[&str]| {

@@ -72,6 +72,7 @@ fn the_page_of_failure_modes_is_what_the_declarations_say() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn no_claim_is_surer_than_its_mode_declares() {
     let pd = fs::read_dir(root().join("data/pd")).expect("there are captures of PD");
     let mut paths: Vec<PathBuf> = pd.map(|entry| entry.expect("an entry").path()).collect();
@@ -150,6 +151,7 @@ fn run_in_shell(arguments: &str) -> (Option<i32>, String) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_commands_of_the_readme_run() {
     let commands = readme_commands();
     let offline = commands.iter().filter(|line| line.contains("chaos-02"));

@@ -175,6 +175,7 @@ fn a_log_is_attached_once_and_another_of_the_same_node_is_refused() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_line_without_an_offset_is_refused_by_name_and_placed_by_tz() {
     let copied = Copied::of(CRASH);
     let naked = line(copied.window().start, "INFO", "lib.rs:89", "[\"Welcome to TiKV\"]")
@@ -188,6 +189,7 @@ fn a_line_without_an_offset_is_refused_by_name_and_placed_by_tz() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_new_file_leaves_the_capture_as_it_is() {
     let copied = Copied::of(CRASH);
     let before = fs::read(&copied.path).expect("the capture is there");
@@ -203,6 +205,7 @@ fn a_new_file_leaves_the_capture_as_it_is() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn lines_that_the_process_dropped_are_told() {
     let copied = Copied::of(CRASH);
     let dropped = r#"["slog-async: logger dropped messages due to channel overflow"] [count=4711]"#;

@@ -70,6 +70,7 @@ fn what_became_of_a_mode_is_asked_of_a_run_and_the_list_of_modes_of_none() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_truth_that_says_what_it_is_about_in_other_words_is_told_which() {
     let dir = empty_dir();
     fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
@@ -90,6 +91,7 @@ fn a_truth_that_says_what_it_is_about_in_other_words_is_told_which() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_version_of_pd_is_that_of_its_answers_where_none_was_noted() {
     let dir = empty_dir();
     let chaos = bundled("chaos-02");
@@ -102,6 +104,7 @@ fn the_version_of_pd_is_that_of_its_answers_where_none_was_noted() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_observed_nothing_is_no_run_and_hides_none_in_silence() {
     let dir = empty_dir();
     let capture = |folder: &str, name: &str| {
@@ -128,6 +131,7 @@ fn what_observed_nothing_is_no_run_and_hides_none_in_silence() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_is_asked_of_a_part_of_a_run_is_answered_by_the_rest_of_it() {
     let dir = empty_dir();
     let chaos = bundled("chaos-02");
@@ -140,6 +144,7 @@ fn what_is_asked_of_a_part_of_a_run_is_answered_by_the_rest_of_it() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_a_command_cannot_do_is_refused_with_what_it_can() {
     let dir = empty_dir();
     let chaos = bundled("chaos-02");
@@ -213,6 +218,7 @@ fn rules_that_came_nearest_stand_first_with_short_numbers() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_wrong_file_is_answered_with_what_to_do() {
     let dir = empty_dir();
     let write = |name: &str, text: &str| {
@@ -241,6 +247,7 @@ fn a_wrong_file_is_answered_with_what_to_do() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_truth_of_another_time_and_a_second_truth_are_refused() {
     let dir = empty_dir();
     fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
@@ -273,6 +280,7 @@ fn a_truth_of_another_time_and_a_second_truth_are_refused() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_truth_that_can_never_be_right_is_refused_by_seal_as_by_its_dry_run() {
     let dir = empty_dir();
     fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
@@ -357,6 +365,7 @@ fn nothing_to_check_a_page_of_times_and_folders_are_told_at_once() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_mistake_is_answered_by_what_to_write_instead() {
     let dir = empty_dir();
     fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");

@@ -80,6 +80,7 @@ fn markdown_of_hostile_text_has_no_markup_and_closes_its_fences() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_page_allows_nothing_from_outside_and_carries_its_own_hashes() {
     let page = page_of(&report_of(&bundled("chaos-02")));
     assert!(page.contains("Content-Security-Policy"));
@@ -95,6 +96,7 @@ fn the_page_allows_nothing_from_outside_and_carries_its_own_hashes() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_page_shows_the_cause_its_evidence_and_its_peers() {
     let report = report_of(&bundled("chaos-02"));
     let page = page_of(&report);
@@ -110,6 +112,7 @@ fn the_page_shows_the_cause_its_evidence_and_its_peers() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn page_and_markdown_say_what_to_do() {
     let report = report_of(&bundled("chaos-02"));
     let advice = report.replay.verdict.causes[0].advice.expect("a cause has an advice");
@@ -130,6 +133,7 @@ fn a_gap_is_hatched_and_named_on_top() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_stands_around_a_capture_is_the_page() {
     let report = report_of(&bundled("chaos-02"));
     let HtmlPage { before, after } = html_page(&report, PageContent::ReportAndCapture);

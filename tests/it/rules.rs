@@ -131,6 +131,7 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn exit_codes_tell_what_came_of_it() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let write = |name: &str, rule: &str| {
@@ -249,6 +250,7 @@ fn every_file_of_tests_is_reported() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_large_rule_file_is_read() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("large.yaml");

@@ -243,6 +243,7 @@ async fn every_sample_is_the_one_that_a_real_prometheus_scrapes() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_the_recorder_scraped_is_told_without_a_prometheus() {
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
     let path = scratch.path().join("scraped.capture");

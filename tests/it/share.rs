@@ -86,6 +86,7 @@ fn marks_that_are_added_later_are_redacted_too() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn every_command_opens_what_was_exported_by_path_and_from_stdin() {
     let dir = folder();
     let from = bundled("pd/pd-03.capture");
@@ -154,6 +155,7 @@ fn every_command_opens_a_page_with_a_capture_inside() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_broken_packed_file_exits_with_3() {
     let dir = folder();
     let packed = dir.path().join("a.gz");
@@ -193,6 +195,7 @@ fn printed(output: &Output) -> String {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_second_export_of_a_run_uses_the_names_of_the_first() {
     let dir = folder();
     let first = export(
@@ -210,6 +213,7 @@ fn a_second_export_of_a_run_uses_the_names_of_the_first() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn notes_are_counted_and_stay_out_on_request() {
     let dir = folder();
     let noted = with_note(dir.path(), "pd/pd-01.capture", "mallory saw it");
@@ -235,6 +239,7 @@ fn notes_are_counted_and_stay_out_on_request() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_damaged_capture_is_exported_on_request_alone_and_says_what_it_lost() {
     let dir = folder();
     let damaged = dir.path().join("damaged.capture");
@@ -352,6 +357,7 @@ fn an_excerpt_says_so() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn an_export_has_no_originals_to_redact_with() {
     let dir = folder();
     export(&bundled("pd/pd-01.capture"), Destination::File(&dir.path().join("a.gz")), &redacted())
@@ -391,6 +397,7 @@ fn a_capture_with_a_log_attached_is_exported() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_file_name_opens_that_file_and_only_an_unredacted_export_is_called_as_it_is_here() {
     let dir = folder();
     fs::copy(bundled("pd/pd-01.capture"), dir.path().join("tonight.capture")).expect("it is there");
@@ -410,6 +417,7 @@ fn a_file_name_opens_that_file_and_only_an_unredacted_export_is_called_as_it_is_
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn an_export_goes_to_stdout_or_to_a_file_of_its_own_type() {
     let dir = folder();
     let from = bundled("pd/pd-01.capture");
@@ -465,6 +473,7 @@ fn what_was_imported_is_not_copied_again_and_hides_no_other_run() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn verify_says_what_it_covers_and_the_digest_of_the_file() {
     let dir = folder();
     let from = bundled("pd/pd-01.capture");

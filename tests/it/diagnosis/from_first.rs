@@ -62,6 +62,7 @@ fn raise(
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_queue_past_its_limit_at_all_stores_alike_is_told() {
     let mut run = lean(&[PENDING]);
     queue(&mut run, "cleanup-worker", &[0, 1, 2, 3], 5_000.0);
@@ -121,6 +122,7 @@ fn regions_of_a_kind_that_never_become_fewer_are_told() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_store_low_on_space_beside_plenty_is_told_while_pd_moves_nothing() {
     let mut run = lean(&[]);
     let whole = run.window;
@@ -173,6 +175,7 @@ fn heat(run: &mut Run, bytes: f64, moves_s: i64) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_region_that_takes_most_of_the_flow_is_hot_where_it_is_much_or_where_moving_it_does_not_help() {
     let heated = |bytes, moves_s| {
         let mut run = lean(&[]);

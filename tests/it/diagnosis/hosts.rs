@@ -69,6 +69,7 @@ const TOLD: [(&str, &str, &str); 10] = [
 ];
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_a_machine_or_kubernetes_says_is_told_and_cited() {
     for (name, says, evidence) in TOLD {
         let world = WORLDS.iter().find(|one| one.name == name).expect("the world is listed");
@@ -91,6 +92,7 @@ fn what_a_machine_or_kubernetes_says_is_told_and_cited() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn exporters_that_say_nothing_change_nothing() {
     for (quiet, same) in [("kubernetes-quiet", "service-monitor"), ("machines-quiet", "tiup")] {
         for run in ["chaos-01", "chaos-02", "chaos-03", "chaos-08"] {

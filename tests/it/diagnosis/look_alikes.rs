@@ -15,6 +15,7 @@ fn lost(verdict: &Verdict, mode: &str) -> String {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_a_fault_is_not_is_told_with_what_tells_it_apart() {
     for (name, mode, apart) in [
         ("chaos-02", "store_pause", "its process started again"),

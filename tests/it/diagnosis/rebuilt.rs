@@ -171,6 +171,7 @@ fn a_store_that_pd_calls_slow_or_busy_for_minutes_is_told() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_answers_that_were_changed_are_json() {
     for incident in all().step_by(EVERY) {
         let run = incident.run(&QUIET);
@@ -191,6 +192,7 @@ fn lean_of(name: &str) -> (&'static Incident, Run) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn memory_that_grows_and_stays_is_told_at_its_store() {
     let verdict = assert_named("scan-tasks-pile-up");
     let text = &verdict.causes[0].evidence[0].text;
@@ -212,6 +214,7 @@ fn memory_of_a_process_that_has_just_begun_may_grow() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_member_of_pd_without_processors_to_spare_is_overloaded() {
     let verdict = assert_named("get-region-flood");
     let cause = &verdict.causes[0];
@@ -225,6 +228,7 @@ fn a_member_of_pd_without_processors_to_spare_is_overloaded() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn pd_that_takes_an_hour_to_look_at_its_regions_is_told() {
     let verdict = assert_named("patrol-takes-an-hour");
     assert_eq!(verdict.causes[0].mode, "scheduling_halted");
@@ -248,6 +252,7 @@ fn beside_memory_that_grows_the_survey_says_what_else_departs() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_checkpoint_that_stands_still_is_told_with_its_age() {
     let verdict = assert_named("checkpoint-left-behind");
     let text = &verdict.causes[0].evidence[0].text;

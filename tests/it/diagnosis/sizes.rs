@@ -41,6 +41,7 @@ fn an_hour_in_which_nothing_changes_tells_nothing() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_follows_a_run_counts_whole_events() {
     let lap = Run::open(&bundled("chaos-01")).settled();
     let mut joined = Joined::default();

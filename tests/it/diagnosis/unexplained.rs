@@ -29,6 +29,7 @@ fn backlog(mut run: Run, at: &str, (from, to): (i64, i64)) -> Run {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_backlog_that_no_mode_knows_is_told_with_its_store_and_its_metric() {
     let run = backlog(quiet(), "10.77.0.23", (300, 600));
     let (evidence, verdict) = run.judged_at(run.window.end);

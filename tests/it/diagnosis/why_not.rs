@@ -29,6 +29,7 @@ fn a_mode_answers_whether_it_stands_lost_or_never_claimed() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_mode_that_looks_like_the_cause_says_what_tells_them_apart() {
     let pause = of("chaos-02", "store_pause").expect("it is a mode");
     assert!(pause.claims.is_empty() && pause.apart.len() == 1, "{pause:?}");
@@ -38,6 +39,7 @@ fn a_mode_that_looks_like_the_cause_says_what_tells_them_apart() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_mode_says_how_near_its_observations_came_to_their_thresholds() {
     let metric = "raft_engine_sync_log_duration_seconds, mean";
     let reading = |run: &str| {

@@ -44,6 +44,7 @@ fn where_a_world_lacks_something_no_other_cause_is_named() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_store_and_the_one_that_replaced_it_keep_targets_of_their_own() {
     let worlds = WORLDS.iter().filter(|world| world.name.starts_with("node-replaced"));
     // In chaos-10 another store has a second target.
@@ -64,6 +65,7 @@ fn a_store_and_the_one_that_replaced_it_keep_targets_of_their_own() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn commands_reach_a_node_by_what_deployed_it() {
     let advised = |world: &str| {
         let world = WORLDS.iter().find(|one| one.name == world).expect("there is such a world");

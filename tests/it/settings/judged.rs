@@ -110,6 +110,7 @@ fn without_settings(verdict: &Verdict) -> String {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn settings_that_are_the_same_everywhere_change_no_verdict() {
     let plain = Copied::new().verdict();
     let with = Copied::new().with_settings(&[]).verdict();
@@ -117,6 +118,7 @@ fn settings_that_are_the_same_everywhere_change_no_verdict() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_changed_setting_stands_beside_the_fault_and_on_the_timeline() {
     let plain = Copied::new().verdict();
     let copied = Copied::new().with_settings(&[]);
@@ -155,6 +157,7 @@ fn a_changed_setting_stands_beside_the_fault_and_on_the_timeline() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_change_of_settings_explains_no_fault_that_begins_after_it() {
     let copied = Copied::of(SLOW_DISK);
     let plain = copied.verdict();
@@ -201,6 +204,7 @@ fn settings_that_differ_are_findings_with_their_values_and_no_fault() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_same_change_of_several_stores_is_one_and_another_version_is_no_change() {
     let copied = Copied::new().with_settings(&[]);
     for (place, store) in copied.stores().into_iter().enumerate() {
@@ -235,6 +239,7 @@ fn an_export_keeps_settings_as_they_are() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn show_prints_settings_and_those_of_one_store() {
     let copied = Copied::new().with_settings(&[(4, POOL, "1")]);
     let text = copied.prints(&["show", "run.capture", "--settings"]);
