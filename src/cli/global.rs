@@ -16,7 +16,8 @@ pub(crate) const DEFAULT_DIR: &str = "captures";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Where the captures of runs live
+    /// Where the captures of runs live. A name is looked for here, then in the current directory, in captures/ and in
+    /// data/
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(crate) dir: PathBuf,
     /// Who may read the captures that are made: an octal number, from which the umask takes more away
