@@ -280,9 +280,12 @@ fn silent_store(
     let silences = heartbeats.iter().chain(scrapes.iter().map(|scrapes| &scrapes.silence));
     let silences: Vec<&Silence> = silences.collect();
     let of_peers = own.iter().filter(|edge| edge.to == store).map(|edge| &edge.silence);
-    let signs_missed = silences.iter().copied().chain(of_peers.clone());
-    let onset = signs_missed.clone().map(|silence| silence.missed).min().unwrap_or(stretch.start);
-    let last_sign = signs_missed.map(|silence| silence.last).filter(|last| *last <= onset).max();
+    let signs_missed = silences.iter().copied().chain(of_peers);
+    let onset = signs_missed.map(|silence| silence.missed).min().unwrap_or(stretch.start);
+    // A peer that reports nothing yet is no sign of life: it notices when its connection fails, not when the store
+    // falls silent.
+    let last_signs = silences.iter().map(|silence| silence.last);
+    let last_sign = last_signs.filter(|last| *last <= onset).max();
     // Where one observer still waits, it is not over.
     let end =
         silences.iter().map(|silence| silence.next).max_by_key(|next| (next.is_none(), *next));

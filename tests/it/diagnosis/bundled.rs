@@ -21,11 +21,15 @@ fn verdict_after(name: &str, seconds: i64) -> Verdict {
 
 fn assert_onset(name: &str, injected_ms: i64) {
     let verdict = verdict(name);
-    let onset = verdict.causes[0].onset_ms.as_millis();
-    assert!((onset - injected_ms).abs() <= ONSET_MS, "{name}: {onset}\n{}", told(&verdict));
+    let cause = &verdict.causes[0];
+    let off = (cause.onset_ms.as_millis() - injected_ms).abs();
+    assert!(off <= ONSET_MS, "{name}: {off} ms off\n{}", told(&verdict));
+    let give = cause.onset_uncertainty_ms;
+    assert!(off <= give, "{name}: {off} ms off, although it is said to be within {give} ms");
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn each_bundled_fault_is_found_where_it_was_and_nothing_else() {
     for (name, mode, target) in [
         ("chaos-02", "store_crash", "store 4"),
@@ -66,6 +70,7 @@ fn quiet_and_planned_runs_have_no_fault() {
 
 /// Runs of a real PD cluster alone, as `data/make-pd.sh` makes them.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_befell_pd_alone_is_found() {
     for (name, mode, target) in [
         ("pd-02", "pd_follower_crash", "pd1"),
