@@ -47,6 +47,8 @@ pub fn claim(observed: &ObservedWindow<'_>, outage: &MemberOutage) -> Claim {
     let changes = observed.leader_changes.iter().filter(|(change, _)| {
         change.from == outage.member && outage.range(open).contains(change.at)
     });
-    claim.evidence.extend(changes.map(|(_, finding)| *finding));
+    // How long PD had no leader concerns everybody, so it stands behind what was missed first.
+    let second = claim.evidence.len().min(1);
+    claim.evidence.splice(second..second, changes.map(|(_, finding)| *finding));
     claim
 }
