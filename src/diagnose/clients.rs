@@ -29,6 +29,10 @@ pub struct Clients {
     /// The fewest requests within one scrape interval during the fault; absent where none is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub least: Option<Least>,
+    /// The type of request that took longest within one scrape interval during the fault, where that is far longer
+    /// than in any interval before; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slowest: Option<Slowest>,
     /// Stores of which it is not known what they served, in sentences without a full stop.
     pub not_counted: Vec<String>,
     /// How the numbers are computed, a sentence for each kind; empty where there are none.
@@ -119,4 +123,18 @@ pub struct Least {
     pub at_ms: Timestamp,
     /// Requests a second in it, in hundredths.
     pub requests_per_second: f64,
+}
+
+/// How long the requests of a type took within one scrape interval, beside the slowest one before.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Slowest {
+    /// When that interval begins.
+    pub at_ms: Timestamp,
+    /// The label `type` of TiKV's metrics, such as `raw_put`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The milliseconds in which 99 of 100 were served in it, in hundredths.
+    pub p99_ms: f64,
+    /// The same of the slowest interval before the fault.
+    pub before_p99_ms: f64,
 }

@@ -22,7 +22,7 @@ mod thresholds;
 mod verdict;
 
 pub use alerts::{FiredAlert, unexplained_alerts};
-pub use clients::{Clients, Impact, Least, Part, ServedRates, Stretch, TypeRates};
+pub use clients::{Clients, Impact, Least, Part, ServedRates, Slowest, Stretch, TypeRates};
 pub use evidence::{Evidence, Parts};
 pub use failure_modes::ALL as MODES;
 pub use findings::drawing::{Drawn, draw};

@@ -6,6 +6,7 @@ use super::page::{Ink, Page, clock, date};
 use super::placed::placed;
 use crate::diagnose::{
     Cause, Clients, Consequence, Finding, Outcome, Reason, ServedRates, Unchecked, Verdict, number,
+    seconds,
 };
 use crate::model::{Timestamp, duration_text, escape, shell_word, uncertainty_text};
 
@@ -117,6 +118,13 @@ impl Page {
         if let Some(least) = &clients.least {
             let text = format!("{} a second", number(least.requests_per_second));
             self.field("least", &format!("{text}, in the scrape from {}", clock(least.at_ms)));
+        }
+        if let Some(slowest) = &clients.slowest {
+            let ms = |ms: f64| seconds(ms / 1000.0);
+            let (is, was) = (ms(slowest.p99_ms), ms(slowest.before_p99_ms));
+            let text =
+                format!("{} p99 {is}, in the scrape from {}", slowest.kind, clock(slowest.at_ms));
+            self.field("slowest", &format!("{text}; before, at most {was}"));
         }
         for one in &clients.not_counted {
             self.field("unknown", one);

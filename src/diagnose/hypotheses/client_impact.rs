@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::blind_spots::some_of;
-use crate::diagnose::clients::{self, Clients, Impact, Part, ServedRates, Stretch, TypeRates};
+use crate::diagnose::clients::{
+    self, Clients, Impact, Part, ServedRates, Slowest, Stretch, TypeRates,
+};
 use crate::diagnose::findings::finding::{number, seconds};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{ClientRequests, Served};
@@ -165,6 +167,7 @@ fn cannot_tell(why: String) -> Clients {
         stretches: Vec::new(),
         statements: Vec::new(),
         least: None,
+        slowest: None,
         not_counted: Vec::new(),
         computed: Vec::new(),
     }
@@ -250,12 +253,17 @@ impl ServedRates {
 
     fn slower(&self, before: &Self) -> bool {
         let (Some(now), Some(usual)) = (self.p99_ms, before.p99_ms) else { return false };
-        now >= SLOWER * usual && now >= usual + SLOWER_SECONDS * 1000.0
+        is_slower(now, usual)
     }
 
     fn fails(&self, before: &Self) -> bool {
         self.failed_per_second >= before.failed_per_second + FAILING
     }
+}
+
+/// Whether 99 of 100 requests take far longer than usual, both in milliseconds.
+fn is_slower(now: f64, usual: f64) -> bool {
+    now >= SLOWER * usual && now >= usual + SLOWER_SECONDS * 1000.0
 }
 
 fn of(part: Part, stretches: &[Stretch]) -> Option<&Stretch> {
@@ -284,7 +292,13 @@ fn judged(served: &ClientRequests<'_>, stretches: &[Stretch]) -> Clients {
         Some((_, rate)) if seen => Least::Beside(rate),
         _ => Least::NotTold,
     };
-    let numbers = told(stretches, "requests", lowest);
+    let mut numbers = told(stretches, "requests", lowest);
+    // One slow interval alone may be chance: quiet runs have them too. So it is told, and proves nothing.
+    let slowest = slowest(served, before, range(during));
+    if let Some(one) = slowest.as_ref().filter(|_| affected.is_none()) {
+        let [was, is] = [one.before_p99_ms, one.p99_ms].map(|ms| seconds(ms / 1000.0));
+        numbers.push_str(&format!("; at its slowest {} took p99 {is} (before: {was})", one.kind));
+    }
     // Without latencies, as many requests as before say only that none was refused.
     let timed = before.all.p99_ms.is_some() && during.all.p99_ms.is_some();
     let (impact, text) = match (&affected, seen) {
@@ -303,21 +317,41 @@ fn judged(served: &ClientRequests<'_>, stretches: &[Stretch]) -> Clients {
             at_ms,
             requests_per_second: in_hundredths(rate),
         }),
+        slowest,
         ..computed()
     }
 }
 
-/// The busiest type of request that suffered, by what was asked before, and how. A type counts that made up a tenth
-/// of all requests: of fewer, chance decides.
+/// The types of request that made up a tenth of all requests, the busiest first: of fewer, chance decides.
+fn busy(before: &Stretch) -> impl Iterator<Item = &TypeRates> {
+    let least = (0.1 * before.all.requests_per_second).max(IDLE);
+    before.types.iter().filter(move |one| one.rates.requests_per_second >= least)
+}
+
+/// The busiest type of request that suffered, by what was asked before, and how.
 fn most_affected<'s>(before: &'s Stretch, during: &Stretch) -> Option<(&'s str, String)> {
-    let least = 0.1 * before.all.requests_per_second;
-    let mut busy =
-        before.types.iter().filter(|one| one.rates.requests_per_second >= least.max(IDLE));
-    busy.find_map(|one| {
+    busy(before).find_map(|one| {
         let now = during.types.iter().find(|other| other.kind == one.kind);
         let now = now.map_or(ServedRates::NONE, |now| now.rates);
         Some((one.kind.as_str(), now.how_suffered(&one.rates)?))
     })
+}
+
+/// The busy type of request whose slowest scrape interval in `during` is the furthest above its slowest one before;
+/// `None` where none is far above.
+fn slowest(served: &ClientRequests<'_>, before: &Stretch, during: TimeRange) -> Option<Slowest> {
+    let earlier = TimeRange::new(before.start_ms, before.end_ms);
+    let ms = |value: f64| in_hundredths(value * 1000.0);
+    let of = |one: &TypeRates| {
+        let (_, was) = served.slowest(&one.kind, earlier)?;
+        let (at_ms, is) = served.slowest(&one.kind, during)?;
+        let kind = one.kind.clone();
+        let far = is_slower(is * 1000.0, was * 1000.0);
+        far.then(|| Slowest { at_ms, kind, p99_ms: ms(is), before_p99_ms: ms(was) })
+    };
+    let factor = |one: &Slowest| one.p99_ms / one.before_p99_ms;
+    let all = busy(before).filter_map(of);
+    all.reduce(|most, one| if factor(&one) > factor(&most) { one } else { most })
 }
 
 /// How the least rate of the stretch during a cause is told.

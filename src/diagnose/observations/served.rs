@@ -257,6 +257,25 @@ impl<'e> ClientRequests<'e> {
         served
     }
 
+    /// The stretch of one scrape interval within `range` in which requests of a type were slowest, and the seconds in
+    /// which 99 of 100 were served then. `None` where no such stretch has enough of them.
+    pub fn slowest(&self, kind: &str, range: TimeRange) -> Option<(Timestamp, f64)> {
+        let steps = Steps::within(range, self.interval_ms);
+        let mut served = vec![Served::default(); steps.count];
+        for one in self.counted.iter().filter(|one| one.kind == kind) {
+            let What::Within(bound) = one.what else { continue };
+            for rise in self.rises(one.series, range) {
+                for place in steps.overlapping(TimeRange::new(rise.since, rise.at)) {
+                    let by = part(&rise, steps.at(place));
+                    *served[place].buckets.entry(bound).or_default() += by;
+                }
+            }
+        }
+        let timed = served.iter().enumerate();
+        let timed = timed.filter_map(|(place, one)| Some((steps.at(place).start, one.p99()?)));
+        timed.reduce(|slowest, one| if one.1 > slowest.1 { one } else { slowest })
+    }
+
     /// The stretch of one scrape interval within `range` with the fewest requests, and how many a second those
     /// are. Stretches of which a store's requests are not known are left out.
     pub fn least(&self, range: TimeRange) -> Option<(Timestamp, f64)> {
@@ -462,6 +481,8 @@ mod tests {
         let p99 = all(&known, range(10, 20)).p99().unwrap();
         assert!((p99 - 0.15).abs() < 1e-9, "{p99}");
         assert_eq!(all(&known, range(10, 11)).p99(), None, "a hundred requests are too few");
+        assert_eq!(known.slowest("raw_get", range(10, 20)).map(|(start, _)| start), Some(at(10)));
+        assert_eq!(known.slowest("raw_put", range(10, 20)), None);
     }
 
     /// A day of scrapes every 15 s, of which each adds as many requests as its number's last digit.

@@ -21,6 +21,7 @@ fn is_near(value: f64, wanted: f64) -> bool {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_crash_holds_clients_up_for_a_moment() {
     let clients = clients("chaos-02");
     assert_eq!((clients.impact, clients.about), (Some(Impact::Seen), Some("store_crash")));
@@ -45,6 +46,11 @@ fn a_slow_disk_of_a_store_without_leaders_holds_nobody_up() {
         clients.text
     );
     assert_eq!(clients.most_affected, None);
+    let slowest = clients.slowest.expect("writes were slow while its leaders moved");
+    assert_eq!(slowest.kind, "raw_put");
+    assert!(slowest.p99_ms > 5.0 * slowest.before_p99_ms, "{slowest:?}");
+    let told = "; at its slowest raw_put took p99 ";
+    assert!(clients.text.contains(told), "{}", clients.text);
 }
 
 #[test]
@@ -57,6 +63,7 @@ fn more_load_makes_requests_slow() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn without_a_fault_there_is_no_impact_to_speak_of() {
     let clients = clients("chaos-01");
     assert_eq!(clients.impact, None);
