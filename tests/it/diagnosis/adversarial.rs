@@ -300,6 +300,7 @@ fn a_disk_that_stops_for_a_minute_hangs_also_on_a_store_that_hardly_writes() {
 
 /// A probe that comes back after half a minute tells how long the disk was away.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_disk_that_stops_for_half_a_minute_is_told_by_the_probe_that_waited() {
     for index in 0..4 {
         let mut run = quiet();

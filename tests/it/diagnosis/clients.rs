@@ -35,6 +35,7 @@ fn a_crash_holds_clients_up_for_a_moment() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_slow_disk_of_a_store_without_leaders_holds_nobody_up() {
     let clients = clients("chaos-03");
     assert_eq!(clients.impact, Some(Impact::NoneSeen));
@@ -54,6 +55,7 @@ fn a_slow_disk_of_a_store_without_leaders_holds_nobody_up() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn more_load_makes_requests_slow() {
     let clients = clients("chaos-09");
     assert_eq!(clients.impact, Some(Impact::Seen));

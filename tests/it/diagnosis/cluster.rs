@@ -92,6 +92,7 @@ fn crash(run: &mut Run, index: usize, from: i64, to: i64) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn two_stores_that_fall_out_together_take_the_quorum_along() {
     for (from, to) in [(FROM, TO), (FROM, FROM + 70), (200, 260)] {
         let mut run = Run::load("chaos-01");
@@ -132,6 +133,7 @@ fn without_operators(run: &mut Run) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn peers_that_stay_away_without_an_operator_are_stuck() {
     for name in ["miss-peer", "down-peer", "offline-peer"] {
         let mut run = long(3);

@@ -64,6 +64,7 @@ fn threads_that_wait_longer_on_every_store_blame_none() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_store_that_waits_longest_for_a_missing_leader_of_pd_has_no_slow_network() {
     let mut run = quiet();
     run.lose_member(LEADER, FROM, TO, GapReason::Timeout);

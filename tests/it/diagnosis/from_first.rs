@@ -77,6 +77,7 @@ fn a_queue_past_its_limit_at_all_stores_alike_is_told() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn tasks_that_wait_by_littles_law_are_told() {
     let mut run = lean(&[PENDING, HANDLED]);
     let all = [0, 1, 2, 3];
@@ -107,6 +108,7 @@ fn extra_peers(run: &mut Run, count: impl Fn(i64) -> f64) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn regions_of_a_kind_that_never_become_fewer_are_told() {
     let mut run = lean(&[]);
     extra_peers(&mut run, |_| 300.0);
@@ -135,6 +137,7 @@ fn a_store_low_on_space_beside_plenty_is_told_while_pd_moves_nothing() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_thread_that_uses_a_whole_core_is_told() {
     let mut run = lean(&[]);
     let (_, _, name) = run.store(2);
@@ -189,6 +192,7 @@ fn a_region_that_takes_most_of_the_flow_is_hot_where_it_is_much_or_where_moving_
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_a_former_leader_of_pd_counted_is_no_trouble_now() {
     const STATUS: &str = "pd_regions_status";
     let counted_by = |member: &str| {
@@ -211,6 +215,7 @@ fn what_a_former_leader_of_pd_counted_is_no_trouble_now() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn schedulers_that_were_paused_before_the_first_answer_are_told() {
     let mut run = lean(&[]);
     let whole = run.window;
@@ -228,6 +233,7 @@ fn schedulers_that_were_paused_before_the_first_answer_are_told() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn regions_without_a_leader_contradict_what_pd_counts() {
     let mut run = lean(&[]);
     let whole = run.window;

@@ -33,17 +33,20 @@ fn what_a_fault_is_not_is_told_with_what_tells_it_apart() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_quiet_run_has_nothing_that_it_might_have_been() {
     assert_eq!(verdict("chaos-01").alternatives, []);
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_claim_that_lost_says_what_spoke_against_it() {
     let lost = lost(&verdict("chaos-05"), "slow_disk");
     assert!(lost.contains("it began while the load was up"), "{lost}");
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_write_hotspot_cites_the_flow_of_writes() {
     let verdict = verdict("chaos-05");
     let citations = verdict.findings.iter().flat_map(|finding| &finding.citations);

@@ -33,6 +33,7 @@ fn assert_named(name: &str) -> Verdict {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn stores_that_pd_never_hears_are_a_fault_also_from_the_first_answer_on() {
     let verdict = assert_named("disconnected-from-start");
     assert_eq!(verdict.causes[0].end_ms, None);
@@ -41,6 +42,7 @@ fn stores_that_pd_never_hears_are_a_fault_also_from_the_first_answer_on() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn writes_that_stop_at_one_store_are_told_with_what_stops() {
     let verdict = assert_named("commands-never-end");
     let cause = &verdict.causes[0];
@@ -50,6 +52,7 @@ fn writes_that_stop_at_one_store_are_told_with_what_stops() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_all_nodes_have_too_much_of_alike_is_told() {
     for name in ["too-large-regions-stay", "ten-times-as-long"] {
         assert_named(name);
@@ -57,6 +60,7 @@ fn what_all_nodes_have_too_much_of_alike_is_told() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_one_store_has_too_much_of_or_too_little_is_told() {
     for name in ["one-huge-region", "leads-next-to-nothing"] {
         assert_named(name);
@@ -122,6 +126,7 @@ fn clients_that_ask_all_stores_for_less_are_told_and_no_fault() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_queue_beside_less_work_everywhere_is_the_clusters_fault() {
     let mut run = lean();
     ask_for(&mut run, 0.02, None);
@@ -145,6 +150,7 @@ fn move_leaders(run: &mut Run, from: u64, to: u64, since: Timestamp) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn work_that_goes_with_its_leaders_does_not_stop() {
     let mut run = lean();
     let ((id, instance, name), (other, ..)) = (run.store(1), run.store(2));
@@ -158,6 +164,7 @@ fn work_that_goes_with_its_leaders_does_not_stop() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_store_that_pd_calls_slow_or_busy_for_minutes_is_told() {
     let mut run = lean();
     let (id, _, name) = run.store(2);
@@ -201,6 +208,7 @@ fn memory_that_grows_and_stays_is_told_at_its_store() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn memory_of_a_process_that_has_just_begun_may_grow() {
     let (_, mut run) = lean_of("scan-tasks-pile-up");
     let began = run.window.start.as_millis() as f64 / 1000.0;
@@ -243,6 +251,7 @@ fn pd_that_takes_an_hour_to_look_at_its_regions_is_told() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn beside_memory_that_grows_the_survey_says_what_else_departs() {
     let verdict = assert_named("pd-memory-doubles");
     let texts: Vec<&str> = verdict.causes[0].evidence.iter().map(|one| one.text.as_str()).collect();
@@ -270,6 +279,7 @@ fn a_checkpoint_that_stands_still_is_told_with_its_age() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_quota_that_is_used_up_is_told_and_one_with_room_is_not() {
     let verdict = assert_named("feed-quota-full");
     let text = &verdict.causes[0].evidence[0].text;
@@ -287,6 +297,7 @@ fn a_quota_that_is_used_up_is_told_and_one_with_room_is_not() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn goroutines_that_only_grow_are_told_at_their_member() {
     let verdict = assert_named("goroutines-leak");
     let texts: Vec<&str> = verdict.causes[0].evidence.iter().map(|one| one.text.as_str()).collect();
@@ -294,6 +305,7 @@ fn goroutines_that_only_grow_are_told_at_their_member() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_one_store_shows_from_the_beginning_and_no_other_is_told() {
     let mut run = lean();
     let (whole, (_, instance, name)) = (run.window, run.store(3));

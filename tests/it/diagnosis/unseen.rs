@@ -82,6 +82,7 @@ fn an_early_slow_link_of_pd_s_leader_accuses_no_store() {
 
 /// Nobody refuses connections for a frozen process, nor for one that is cut off.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_member_that_leaves_requests_unanswered_is_not_called_dead() {
     let mut run = noisy();
     let leader = run.leader();
@@ -194,6 +195,7 @@ fn a_disk_that_got_slower_by_less_than_the_load_grew_is_none() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn load_that_was_held_up_for_minutes_and_is_made_up_for_is_no_surge() {
     for (from, to) in [(65, 110), (120, 240), (200, 260)] {
         let mut run = noisy();
@@ -294,6 +296,7 @@ fn a_milder_slow_disk_is_one() {
 
 /// Nobody balances leaders that another scheduler grants to one store, or of which none may move.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn leaders_that_gather_where_none_may_move_are_an_imbalance() {
     for granted in [true, false] {
         let mut run = noisy();
