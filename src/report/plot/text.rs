@@ -59,18 +59,22 @@ pub(in crate::report) struct TextPlot<'a> {
     pub marks: Marks<'a>,
     /// Columns of the whole; at least 34 are used.
     pub width: usize,
-    /// Lines of the curve.
+    /// Lines of the curve, about: so many that all labels of values are equally far apart.
     pub rows: usize,
 }
 
 impl TextPlot<'_> {
     /// The lines of the plot: the curve, the axis of time with its marks, and its labels.
     pub(in crate::report) fn lines(&self, curve: &Curve) -> Vec<String> {
+        let ticks = self.scale.ticks();
+        Self { rows: even_rows(self.rows, ticks.len() - 1), ..*self }.labelled(curve, &ticks)
+    }
+
+    fn labelled(&self, curve: &Curve, ticks: &[(f64, String)]) -> Vec<String> {
         let columns = self.columns();
         let canvas = self.canvas(curve, columns);
-        let ticks = self.scale.ticks();
         let mut labels = vec![String::new(); self.rows];
-        for (value, label) in &ticks {
+        for (value, label) in ticks {
             labels[self.row_of(*value) / DOTS.1].clone_from(label);
         }
         let mut lines: Vec<String> = labels
@@ -176,6 +180,13 @@ impl TextPlot<'_> {
     }
 }
 
+/// How many rows are nearest to `wanted` where `distances` between labels all take as many of them.
+fn even_rows(wanted: usize, distances: usize) -> usize {
+    let distances = distances.max(1);
+    let each = (wanted.saturating_sub(1) + distances / 2) / distances;
+    each.max(1) * distances + 1
+}
+
 /// Sets the dots between two points, both included.
 fn connect(from: (usize, usize), to: (usize, usize), set: &mut impl FnMut(usize, usize)) {
     let steps = from.0.abs_diff(to.0).max(from.1.abs_diff(to.1)).max(1);
@@ -263,6 +274,25 @@ mod tests {
         assert!(lines[0].chars().filter(|c| *c == blank).count() >= 18, "{lines:#?}");
         for mark in ['^', '=', '$', '~'] {
             assert!(lines[3].contains(mark), "{lines:#?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_equally_far_apart() {
+        for most in [2.0, 3.0, 4.0, 5.0, 7.0] {
+            for rows in [6, 8] {
+                let scale = Scale::new(0.0, most, Unit::Plain, 5);
+                let plot = TextPlot { scale, rows, ..plot(Marks::default()) };
+                let lines = plot.lines(&Curve::new(&samples([(0, 1.0), (60, 1.0)]), &[]));
+                let labelled =
+                    |line: &String| line.contains('┤') && !line.starts_with("           ");
+                let at: Vec<usize> =
+                    (0..lines.len()).filter(|row| labelled(&lines[*row])).collect();
+                assert_eq!(at.len(), scale.ticks().len(), "{lines:#?}");
+                let apart: Vec<usize> = at.windows(2).map(|two| two[1] - two[0]).collect();
+                assert!(apart.iter().all(|one| *one == apart[0]), "{lines:#?}");
+                assert!(lines.len().abs_diff(rows + 2) <= 2, "{lines:#?}");
+            }
         }
     }
 
