@@ -99,7 +99,8 @@ impl<'a> CaptureStorage<'a> {
         let Some(place) = kept.announced.iter().position(|announced| announced == name) else {
             return Ok(());
         };
-        kept.announced.drain(..place);
+        // Those before it are still to come: something else was looked up ahead of its turn.
+        kept.announced.rotate_left(place);
         let mut batch: BTreeSet<&str> = BTreeSet::new();
         let (mut samples, mut pattern) = (0, String::new());
         for metric in &kept.announced {

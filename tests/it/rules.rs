@@ -69,6 +69,22 @@ fn what_is_announced_changes_nothing() {
 }
 
 #[test]
+fn what_is_looked_up_ahead_of_its_turn_is_decoded_with_all_that_is_announced() {
+    let reader = CaptureReader::open(&capture("chaos-02.capture")).expect("the capture opens");
+    let storage = CaptureStorage::new(&reader);
+    storage.announce(["up", "pd_cluster_status", "process_start_time_seconds"]);
+    let decoded_by = |metric: &str| {
+        let before = reader.decoded_samples();
+        let matchers = [LabelMatcher::equal("__name__", metric)];
+        let found = storage.select(&matchers, reader.window()).expect("the capture reads");
+        assert!(!found.is_empty(), "{metric}");
+        reader.decoded_samples() - before
+    };
+    assert!(decoded_by("pd_cluster_status") > 0);
+    assert_eq!(["up", "process_start_time_seconds"].map(decoded_by), [0, 0]);
+}
+
+#[test]
 fn one_rule_joins_pd_with_prometheus() {
     let text = "groups:
 - name: joined
