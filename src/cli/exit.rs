@@ -72,7 +72,8 @@ Exit codes:
   10   replay found a fault; of rules: an alert fired
   11   replay cannot tell whether something is broken; of rules: one cannot be
        evaluated, none can fire (rules replay), one cannot fire (rules check)
-  12   the command that a recording ran failed; the recording is sealed
+  12   the command that a recording ran failed; the recording is complete, and
+       `replay` tells its verdict
   13   the recording ended with nothing in it but the recorder's own metrics
   14   the recording was stopped before its planned end; it is sealed, and
        shorter

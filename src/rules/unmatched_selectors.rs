@@ -17,7 +17,7 @@ const SUGGESTIONS: usize = 3;
 /// What names of counters, and of the parts of a histogram, end with.
 const COUNTERS: [&str; 4] = ["_total", "_bucket", "_count", "_sum"];
 /// Why a counter may be absent although nothing is wrong.
-const FIRST_EVENT: &str = "with labels, it appears with its first event, where the release has it";
+const FIRST_EVENT: &str = "it appears with its first event, so none came, or the release lacks it";
 /// Least similarity of a suggestion (normalized Damerau–Levenshtein, 0 to 1).
 const LIKENESS: f64 = 0.8;
 
@@ -247,8 +247,8 @@ mod tests {
             ("rate(region_errors_total[1m]) > 0", "no metric region_errors_total"),
             (
                 "rate(tikv_errors_total[1m]) > 0",
-                "no metric tikv_errors_total: with labels, it appears with its first event, \
-                 where the release has it",
+                "no metric tikv_errors_total: it appears with its first event, so none came, \
+                 or the release lacks it",
             ),
             ("tikv_errors > 0", "no metric tikv_errors"),
         ] {

@@ -81,7 +81,8 @@ are held in memory up to 16 MiB, the rest is a gap, and recording goes on when t
 With a command after --, the recording goes on for --before, runs the command and goes on for \
 --after. When the command began, what it printed and how it ended stands on the timeline; the \
 verdict is printed, and its exit code returned, or 12 where the command failed, 14 where the time \
-after it was cut short, and 130 where it was interrupted itself. The capture is sealed in any case. \
+after it was cut short, and 130 where it was interrupted itself. The capture is whole and sealed in \
+any case, and `operator replay RUN` ends with the verdict's own exit code. \
 Where no source could be observed before, the command is not run, and the exit code is 13.
 
 With --once every member of PD is asked for everything once, and of each series the last sample \

@@ -32,10 +32,12 @@ what a truth is). Exits with 4 where fewer first causes are right in mode and pl
   top-1     whether both the mode and the place of the first cause are right
   place     whether the place of the first cause is right
   onset     the stated onset minus the true instant of the injection
-  detected  from that instant to the first live verdict of a fault, to 15 s
-  named     from that instant to the first live verdict whose first cause is
-            right in mode and place
+  detected  from that instant to the first live verdict of a fault; verdicts are
+            made every 15 s from that instant on, so it may be 15 s less
+  named     likewise to the first one whose first cause is right in mode and
+            place
   false     how many causes are not the truth's
+  -         there was no fault, so nothing to detect
 
 The second table has medians of named and onset. The baselines are given the true instant of \
 the injection. \"better\" means that operator did better than the baseline on some run and worse \
@@ -166,10 +168,7 @@ pub fn run(global: &Global, args: &ScoreArgs) -> anyhow::Result<()> {
     if let Some(bound) = args.at_least {
         bound.check(&lines)?;
         let right = lines.iter().filter(|line| line.top1).count();
-        remark(&format!(
-            "{right} of {} are right, and at least {bound} were asked for",
-            lines.len()
-        ));
+        remark(&format!("{right} of {} are right: at least {bound} were asked for", lines.len()));
     }
     Ok(())
 }
@@ -208,6 +207,8 @@ fn text(lines: &[RunScore], each_class: bool) -> String {
         damaged.map(|(run, damage)| format!("{run} is {damage}\n")).collect();
     let mut text = damaged.concat();
     text.push_str(&report::table(&rows));
+    let right = lines.iter().filter(|line| line.top1).count();
+    text.push_str(&format!("{right} of {} are right in mode and place\n", lines.len()));
     text.push_str("\nCompared with simpler methods, which are told when the fault was injected\n");
     let detail = if each_class { Detail::EachClass } else { Detail::All };
     text.push_str(&report::table(&comparison(lines, detail)));

@@ -30,7 +30,8 @@ Examples:
       checks it before there is a run
 
 The truth is for scoring. `replay` cannot read it, and `show` only says that it is there. It is \
-a JSON object; each of these fields may be absent or null, and others are kept as notes:
+a JSON object that has `fault` or `change`; the other fields may be absent. A field that resembles one of these is \
+refused, any other is kept as a note:
 
   fault        the failure mode that was injected, such as \"store_crash\";
                null: nothing was broken
@@ -55,8 +56,8 @@ pub struct SealArgs {
     /// The file that says what was done to the cluster
     #[arg(long, value_name = "FILE")]
     truth: PathBuf,
-    /// Only check that the truth can be scored; of a run that has one already, with --replace. Without RUN, its
-    /// place and time are not checked
+    /// Only check that the truth can be scored, and change nothing. Without RUN, its place and time are not checked. A
+    /// run that has a truth already needs --replace here too
     #[arg(long)]
     dry_run: bool,
     /// Replace a truth that is sealed inside already
