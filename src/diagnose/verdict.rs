@@ -100,8 +100,10 @@ pub struct Cause {
     pub target: Target,
     /// When it began.
     pub onset_ms: Timestamp,
-    /// How far the onset may be off, either way, in milliseconds.
+    /// How far the onset may be off, in milliseconds: either way, or towards earlier instants alone.
     pub onset_uncertainty_ms: i64,
+    /// Whether it had begun by the onset: something that was due then was already missing.
+    pub began_by_onset: bool,
     /// When it was over; `None` where it lasts.
     pub end_ms: Option<Timestamp>,
     /// From 0 to 1, in hundredths.
@@ -182,6 +184,7 @@ impl Cause {
             target,
             onset_ms,
             onset_uncertainty_ms: 5_000,
+            began_by_onset: false,
             end_ms,
             confidence: 0.9,
             evidence: Vec::new(),
@@ -194,6 +197,12 @@ impl Cause {
 }
 
 impl Verdict {
+    /// The first cause, or else change, of which a finding is evidence.
+    pub fn cause_of(&self, finding: &str) -> Option<&Cause> {
+        let mut all = self.causes.iter().chain(&self.changes);
+        all.find(|one| one.evidence.iter().any(|reason| reason.finding == finding))
+    }
+
     /// SHA-256 of its canonical JSON without advice, which is no result of judging, in hexadecimal.
     pub fn digest(&self) -> String {
         let mut verdict = self.clone();

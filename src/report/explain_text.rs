@@ -1,9 +1,10 @@
 //! A finding as text: its readings, and a plot of each quantity that it is based on.
 
-use super::page::{Color, Ink, Page, clock};
+use super::page::{Color, Ink, Page, clock, onset};
 use super::plot::{Marks, Scale, TextPlot, Unit, curve_of};
-use crate::diagnose::{Citation, Drawn, Finding, PlotHow, finding_names, number, seconds};
-use crate::model::{TimeRange, Timestamp, escape, uncertainty_text};
+use super::verdict_text::span_text;
+use crate::diagnose::{Cause, Citation, Drawn, Finding, PlotHow, finding_names, number, seconds};
+use crate::model::{TimeRange, Timestamp, escape};
 
 /// Rows of a plot.
 const ROWS: usize = 8;
@@ -12,20 +13,22 @@ const BEFORE_READING: usize = 15;
 /// The most labels of values beside it.
 const TICKS: usize = 5;
 
-/// The instant as of which a finding is shown.
+/// The instant as of which a finding is shown, and what it speaks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen {
+pub struct Seen<'a> {
     /// The instant.
     pub as_of: Timestamp,
     /// Whether it is the end of the run.
     pub is_end: bool,
+    /// The cause or change of which it is evidence; `None` where it is of none.
+    pub cause: Option<&'a Cause>,
 }
 
 /// A finding with its name, in lines of at most `width` columns; at least 60 are used. All plots show the whole
 /// `window`.
 pub fn explain_text(
     (finding, name): (&Finding, &str),
-    seen: Seen,
+    seen: Seen<'_>,
     drawn: &[Drawn],
     window: TimeRange,
     (width, color): (usize, Color),
@@ -36,8 +39,12 @@ pub fn explain_text(
     let until = finding
         .end_ms
         .map_or_else(|| "until the end".to_owned(), |end| format!("to {}", clock(end)));
-    let give = uncertainty_text(finding.onset_uncertainty_ms);
-    page.field("when", &format!("{} ±{give} {until}", clock(finding.onset_ms)));
+    let from = onset(finding.onset_ms, finding.onset_uncertainty_ms, false);
+    page.field("when", &format!("{from} {until}"));
+    // Its own times are not those of the cause, which begins with the first sign of all that speak for it.
+    if let Some(cause) = seen.cause {
+        page.field("part of", &format!("{}, {}", cause.mode, span_text(cause)));
+    }
     let end = if seen.is_end { ", the end of the run" } else { "" };
     page.field("as of", &format!("{}{end}", seen.as_of));
     page.field("name", name);

@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use super::extra_fields::{Extra, extra_fields};
 use super::missing::{missing_lines, versions};
-use super::page::{clock, ends};
+use super::page::{clock, ends, onset};
 use super::plot::{Curve, Marks, Scale, TextPlot, Unit, curve_of, sparkline};
 use super::remedy_text::advice_lines;
 use super::run_report::{EvidencePlot, RunReport, findings_in_order};
 use super::verdict_text::without_outcome;
 use crate::diagnose::{Alternative, Cause, Finding, Outcome, Verdict};
-use crate::model::{Gap, cut, duration_text, escape, escape_markdown as plain, uncertainty_text};
+use crate::model::{Gap, cut, duration_text, escape, escape_markdown as plain};
 use crate::timeline::Entry;
 
 /// The most characters of a report: what GitHub takes as a comment.
@@ -142,12 +142,11 @@ fn cause_text(cause: &Cause) -> String {
     let until =
         cause.end_ms.map_or_else(|| "until the end".to_owned(), |end| format!("to {}", clock(end)));
     let mut out = format!(
-        "#### {} ({}): {}\n\n{} ± {} {until}, confidence {:.0} %\n\n",
+        "#### {} ({}): {}\n\n{} {until}, confidence {:.0} %\n\n",
         cause.says,
         plain(cause.mode),
         line(&cause.target.text()),
-        clock(cause.onset_ms),
-        uncertainty_text(cause.onset_uncertainty_ms),
+        onset(cause.onset_ms, cause.onset_uncertainty_ms, cause.began_by_onset),
         cause.confidence * 100.0
     );
     let evidence = cause.evidence.iter().map(|one| format!("{} ({})", one.text, one.finding));

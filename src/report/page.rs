@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::model::{Timestamp, cut, escape};
+use crate::model::{Timestamp, cut, escape, uncertainty_text};
 
 /// Whether text is emphasised with ANSI escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +197,13 @@ pub(super) fn clock(at: Timestamp) -> String {
     let (seconds, millis) = (millis / 1_000, millis % 1_000);
     let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
     format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
+}
+
+/// An onset and how far it may be off, in milliseconds: `16:50:20.512 -5.0s` where only towards earlier instants,
+/// otherwise `16:40:34.126 ±15.0s`.
+pub(super) fn onset(at: Timestamp, uncertainty_ms: i64, began_by_then: bool) -> String {
+    let sign = if began_by_then { '-' } else { '±' };
+    format!("{} {sign}{}", clock(at), uncertainty_text(uncertainty_ms))
 }
 
 /// The date in UTC, as `YYYY-MM-DD`.

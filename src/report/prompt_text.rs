@@ -70,10 +70,11 @@ fn cause_text(cause: &Cause) -> String {
     let evidence: Vec<&str> = cause.evidence.iter().map(|one| one.finding.as_str()).collect();
     let end = cause.end_ms.map_or_else(|| "open".to_owned(), |end| end.to_string());
     let mut text = format!(
-        "{} at {}, {} (+-{} ms) to {end}, confidence {}, by {}",
+        "{} at {}, {} ({}{} ms) to {end}, confidence {}, by {}",
         cause.mode,
         cause.target.text(),
         cause.onset_ms,
+        if cause.began_by_onset { "-" } else { "+-" },
         cause.onset_uncertainty_ms,
         cause.confidence,
         evidence.join(" ")

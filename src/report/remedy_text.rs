@@ -9,14 +9,6 @@ impl Page {
     /// is no cause: the changes that a verdict lists are planned.
     pub(super) fn what_to_do(&mut self, verdict: &Verdict) {
         for (name, text) in verdict.causes.first().into_iter().flat_map(advice_lines) {
-            let (name, text) = match name {
-                RISK if verdict.is_over() => continue,
-                LATER => (
-                    REMEDY,
-                    "none, since it is over; what to do if it recurs stands below".to_owned(),
-                ),
-                name => (name, text),
-            };
             let ink = if name == REMEDY { Ink::Bold } else { Ink::Plain };
             self.line(2, &format!("{name}: {text}"), ink);
         }
@@ -37,7 +29,7 @@ pub(super) fn advice_lines(cause: &Cause) -> Vec<(&'static str, String)> {
     vec![
         ("check", advice.check.to_owned()),
         (remedy, advice.remedy.to_owned()),
-        (RISK, advice.risk.to_owned()),
+        ("risk", advice.risk.to_owned()),
         ("docs", advice.reference()),
     ]
 }
@@ -45,4 +37,3 @@ pub(super) fn advice_lines(cause: &Cause) -> Vec<(&'static str, String)> {
 /// What the usual remedy is called, and where nothing is left to remedy.
 const REMEDY: &str = "remedy";
 const LATER: &str = "if it recurs";
-const RISK: &str = "risk";

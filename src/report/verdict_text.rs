@@ -2,13 +2,13 @@
 
 use super::called::Called;
 use super::diagnosed::Diagnosed;
-use super::page::{Ink, Page, clock, date};
+use super::page::{Ink, Page, clock, date, onset};
 use super::placed::placed;
 use crate::diagnose::{
     Cause, Clients, Consequence, Finding, Outcome, Reason, ServedRates, Unchecked, Verdict, number,
     seconds,
 };
-use crate::model::{Timestamp, duration_text, escape, shell_word, uncertainty_text};
+use crate::model::{Timestamp, duration_text, escape, shell_word};
 
 /// The most lines of the summary, beside those about what to do.
 const SUMMARY_LINES: usize = 13;
@@ -258,16 +258,21 @@ pub(super) fn without_outcome(verdict: &Verdict) -> &str {
     rest.or_else(unknown).unwrap_or(summary)
 }
 
-/// `16:30:50.967 +-4.7s to 16:34:36.100 (3m45s), confidence 0.97`.
+/// `16:30:50.967 -4.7s to 16:34:36.100 (3m45s), confidence 0.97`.
 fn place_and_time(cause: &Cause) -> String {
+    format!("{}, confidence\u{a0}{}", span_text(cause), cause.confidence)
+}
+
+/// `16:30:50.967 -4.7s to 16:34:36.100 (3m45s)`.
+pub(super) fn span_text(cause: &Cause) -> String {
     let until = cause.end_ms.map_or_else(
         || "until the end".to_owned(),
         |end: Timestamp| {
             format!("to {} ({})", clock(end), duration_text((end - cause.onset_ms).max(0)))
         },
     );
-    let give = uncertainty_text(cause.onset_uncertainty_ms);
-    format!("{} ±{give} {until}, confidence\u{a0}{}", clock(cause.onset_ms), cause.confidence)
+    let from = onset(cause.onset_ms, cause.onset_uncertainty_ms, cause.began_by_onset);
+    format!("{from} {until}")
 }
 
 /// Commands for the next step: to show the samples behind the first finding, and to check what could not

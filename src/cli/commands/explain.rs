@@ -88,7 +88,9 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             if let Some(damage) = &verdict.damage {
                 output::line(&damage.summary)?;
             }
-            let seen = Seen { as_of: verdict.as_of_ms, is_end: args.view.is_from_the_end() };
+            let is_end = args.view.is_from_the_end();
+            let cause = verdict.cause_of(&finding.id);
+            let seen = Seen { as_of: verdict.as_of_ms, is_end, cause };
             let page = (args.width, color(global));
             let text = explain_text((finding, &name), seen, &drawn, evidence.window, page);
             output::write(text.as_bytes())?;
@@ -106,10 +108,22 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
                 let end = finding.end_ms.unwrap_or(verdict.as_of_ms);
                 let start = finding.onset_ms.saturating_add_millis(-AROUND_MS).max(window.start);
                 let end = end.saturating_add_millis(AROUND_MS).min(window.end);
-                command(&format!(
-                    "the series: operator query {run} {} --from {start} --to {end}{dir} --format csv",
-                    shell_word(&cited.reference)
-                ))?;
+                let rest = format!("{dir} --format csv");
+                // Of a series, its samples; an expression has none, but values at steps.
+                command(&match cited.reference.ends_with('}') {
+                    true => {
+                        let length = (end - start + 999) / 1000;
+                        let samples = shell_word(&format!("{}[{length}s]", cited.reference));
+                        format!(
+                            "the samples cited: operator query {run} {samples} --at {end}{rest}"
+                        )
+                    }
+                    false => {
+                        let values = shell_word(&cited.reference);
+                        let span = format!("--from {start} --to {end}");
+                        format!("the values cited: operator query {run} {values} {span}{rest}")
+                    }
+                })?;
             }
             if !profiles.is_empty() {
                 output::write(format!("\n{}", profiles_text(&profiles)).as_bytes())?;

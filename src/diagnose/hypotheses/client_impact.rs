@@ -297,7 +297,7 @@ fn judged(served: &ClientRequests<'_>, stretches: &[Stretch]) -> Clients {
     let slowest = slowest(served, before, range(during));
     if let Some(one) = slowest.as_ref().filter(|_| affected.is_none()) {
         let [was, is] = [one.before_p99_ms, one.p99_ms].map(|ms| seconds(ms / 1000.0));
-        numbers.push_str(&format!("; at its slowest {} took p99 {is} (before: {was})", one.kind));
+        numbers.push_str(&format!("; {} at its slowest: p99 {is} ({was} before)", one.kind));
     }
     // Without latencies, as many requests as before say only that none was refused.
     let timed = before.all.p99_ms.is_some() && during.all.p99_ms.is_some();

@@ -246,6 +246,7 @@ fn date_by_clocks(
     }
     for cause in causes.iter_mut().chain(changes) {
         let more = clocks.uncertainty_at(cause.onset_ms);
+        cause.began_by_onset &= more == 0;
         cause.onset_uncertainty_ms = cause.onset_uncertainty_ms.saturating_add(more);
     }
     for finding in findings {
@@ -312,6 +313,7 @@ fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFi
         target: claim.target.clone(),
         onset_ms: claim.onset,
         onset_uncertainty_ms: claim.onset_uncertainty_ms,
+        began_by_onset: claim.began_by_onset,
         end_ms: claim.end,
         confidence: in_hundredths(confidence),
         evidence: claim.evidence.iter().map(|reference| numbered.reason(*reference)).collect(),

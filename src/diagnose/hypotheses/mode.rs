@@ -166,6 +166,8 @@ pub struct Claim {
     pub onset: Timestamp,
     /// How far the onset may be off, either way, in milliseconds.
     pub onset_uncertainty_ms: i64,
+    /// Whether it had begun by the onset, which is then off towards earlier instants alone.
+    pub began_by_onset: bool,
     /// When it was over; `None` where it lasts to the end of what was observed.
     pub end: Option<Timestamp>,
     /// When it was last seen to act, where it lasts and is not over as soon as it is decided.
@@ -206,6 +208,7 @@ impl Claim {
             stores: Vec::new(),
             onset,
             onset_uncertainty_ms,
+            began_by_onset: false,
             end: None,
             acted: None,
             confidence,

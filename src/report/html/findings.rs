@@ -6,8 +6,7 @@ use super::plot::figure;
 use super::text::text;
 use super::track::Background;
 use crate::diagnose::{Finding, Magnitude};
-use crate::model::uncertainty_text;
-use crate::report::page::clock;
+use crate::report::page::{clock, onset};
 use crate::report::plot::plain_number;
 use crate::report::run_report::{EvidencePlot, RunReport, findings_in_order};
 
@@ -52,7 +51,7 @@ fn finding(background: &Background<'_>, report: &RunReport, finding: &Finding) -
         article class="finding" id=(text(&finding.id)) {
             h3 { span class="id" { (text(&finding.id)) } " " (text(finding.target.text())) ": " (text(&finding.text)) }
             p class="when" {
-                "Onset " (clock(finding.onset_ms)) " ± " (uncertainty_text(finding.onset_uncertainty_ms))
+                "Onset " (onset(finding.onset_ms, finding.onset_uncertainty_ms, false))
                 @match finding.end_ms {
                     Some(end) => { ", over at " (clock(end)) }
                     None => ", to the end of what was recorded",

@@ -76,7 +76,9 @@ fn replay(session: &Session, part: Option<i64>) -> Result<()> {
     let (evidence, verdict) = window.judged_as_of(as_of)?;
     canonical_json(&verdict);
     for finding in &verdict.findings {
-        let (seen, drawn) = (Seen { as_of, is_end: part.is_none() }, draw(&evidence, finding));
+        let cause = verdict.cause_of(&finding.id);
+        let seen = Seen { as_of, is_end: part.is_none(), cause };
+        let drawn = draw(&evidence, finding);
         explain_text((finding, &finding.id), seen, &drawn, evidence.window, (80, Color::Plain));
     }
     let (damage, digest) = (session.reader().damage(), session.reader().digest()?);

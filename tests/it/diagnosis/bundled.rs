@@ -22,7 +22,9 @@ fn verdict_after(name: &str, seconds: i64) -> Verdict {
 fn assert_onset(name: &str, injected_ms: i64) {
     let verdict = verdict(name);
     let cause = &verdict.causes[0];
-    let off = (cause.onset_ms.as_millis() - injected_ms).abs();
+    let late = cause.onset_ms.as_millis() - injected_ms;
+    assert!(late >= 0 || !cause.began_by_onset, "{name} is said to have begun {} ms before", -late);
+    let off = late.abs();
     assert!(off <= ONSET_MS, "{name}: {off} ms off\n{}", told(&verdict));
     let give = cause.onset_uncertainty_ms;
     assert!(off <= give, "{name}: {off} ms off, although it is said to be within {give} ms");

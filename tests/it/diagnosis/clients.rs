@@ -50,7 +50,7 @@ fn a_slow_disk_of_a_store_without_leaders_holds_nobody_up() {
     let slowest = clients.slowest.expect("writes were slow while its leaders moved");
     assert_eq!(slowest.kind, "raw_put");
     assert!(slowest.p99_ms > 5.0 * slowest.before_p99_ms, "{slowest:?}");
-    let told = "; at its slowest raw_put took p99 ";
+    let told = "; raw_put at its slowest: p99 ";
     assert!(clients.text.contains(told), "{}", clients.text);
 }
 

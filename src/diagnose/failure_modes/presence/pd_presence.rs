@@ -40,6 +40,7 @@ pub fn claim(observed: &ObservedWindow<'_>, outage: &MemberOutage) -> Claim {
     let both = outage.recorder == Reachability::Silent && outage.prometheus == Reachability::Silent;
     let confidence = if both || outage.restart.is_some() { 0.95 } else { 0.75 };
     let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
+    claim.began_by_onset = [outage.recorder, outage.prometheus].contains(&Reachability::Silent);
     claim.end = outage.end;
     claim.asks = died(outage).then_some(Why::ProcessEnded);
     claim.evidence.clone_from(&outage.findings);

@@ -81,6 +81,7 @@ fn by_members(observed: &ObservedWindow<'_>) -> Option<Claim> {
         claim(observed, TimeRange::new(from, until.unwrap_or(observed.open())), until, names);
     let last_sign = silent.iter().filter(|one| one.onset == from).map(|one| one.last_sign).max();
     claim.onset_uncertainty_ms = from - last_sign.unwrap_or(from);
+    claim.began_by_onset = true;
     claim.evidence = evidence.collect();
     Some(claim)
 }

@@ -101,6 +101,9 @@ pub fn claim(observed: &ObservedWindow<'_>, outage: &Outage, confidence: f64) ->
     };
     let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
     claim.stores = std::iter::once(outage.store).chain(outage.link).collect();
+    // What was missing then says so; a restart that nobody missed says only that it happened since the last sign.
+    let observers = [outage.pd, outage.prometheus];
+    claim.began_by_onset = observers.contains(&Reachability::Silent) || outage.peers_cut();
     claim.end = outage.end;
     claim.asks = (presence(outage) == Presence::Died).then_some(Why::ProcessEnded);
     claim.evidence.clone_from(&outage.findings);
