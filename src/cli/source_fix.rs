@@ -26,6 +26,9 @@ pub fn pd_fix(error: &SourceError) -> Option<&'static str> {
         SourceError::Malformed { .. } | SourceError::Status { status: 404, .. } => {
             Some("give a client URL of PD, usually port 2379, to --pd")
         }
+        SourceError::Blocked { obstacle: Obstacle::Refused, .. } => {
+            Some("if this member is down, give another to --pd as well; else correct the port")
+        }
         other => source_fix(other),
     }
 }

@@ -102,8 +102,12 @@ impl RuleTests {
     /// [`RuleTestsError`] where it is not a test file, or uses a feature that is not supported.
     pub fn parse(name: &str, text: &str) -> Result<Self, RuleTestsError> {
         let error = |why: String| RuleTestsError { file: name.to_owned(), why };
-        let raw: RawFile =
-            first_document(text).map_err(|why| error(format!("not a file of tests: {why}")))?;
+        let raw: RawFile = first_document(text).map_err(|why| {
+            let is_rules = RuleFile::parse(name, text).is_ok();
+            let other =
+                if is_rules { " (it is a file of rules: `rules check` reads those)" } else { "" };
+            error(format!("not a file of tests{other}: {why}"))
+        })?;
         let mut order = BTreeSet::new();
         if let Some(twice) = raw.group_eval_order.iter().find(|name| !order.insert(*name)) {
             return Err(error(format!("group name repeated in evaluation order: {twice}")));
@@ -282,10 +286,20 @@ impl AlertTest {
         let beside = |some: &[Alert], others: &[Alert]| -> Vec<Alert> {
             some.iter().filter(|one| !others.contains(one)).cloned().collect()
         };
-        let expected = alerts_text(&beside(&self.expected, &found));
-        let found = alerts_text(&beside(&found, &self.expected));
+        let (expected, found) = (beside(&self.expected, &found), beside(&found, &self.expected));
         let (name, at) = (&self.name, seconds(self.at));
-        Err(format!("{test}: alert {name} at {at}: expected {expected}, found {found}"))
+        let place = format!("{test}: alert {name} at {at}");
+        if let ([(labels, expected)], [(same, found)]) = (&expected[..], &found[..])
+            && labels == same
+        {
+            let (expected, found) = (annotations_text(expected), annotations_text(found));
+            let why = format!(
+                "its labels are as expected; annotations: expected {expected}, found {found}"
+            );
+            return Err(format!("{place}: {why}"));
+        }
+        let (expected, found) = (alerts_text(&expected), alerts_text(&found));
+        Err(format!("{place}: expected {expected}, found {found}"))
     }
 }
 
@@ -316,6 +330,12 @@ fn alerts_text(alerts: &[Alert]) -> String {
     };
     let texts: Vec<String> = alerts.iter().map(one).collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join("; ") }
+}
+
+fn annotations_text(annotations: &[(String, String)]) -> String {
+    let texts: Vec<String> =
+        annotations.iter().map(|(name, text)| format!("{name}: {text:?}")).collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
 
 fn samples_text(samples: &[(Labels, f64)]) -> String {

@@ -215,7 +215,10 @@ fn text(lines: &[RunScore], each_class: bool) -> String {
     let silent = lines.iter().filter(|line| line.alert_fired == Some(false));
     let silent: Vec<&str> = silent.map(|line| line.run.as_str()).collect();
     if !silent.is_empty() {
-        text.push_str(&format!("\nno critical alert fired in {}\n", silent.join(", ")));
+        text.push_str(&format!(
+            "\nno critical alert fired in {}; `operator rules replay` tells of others\n",
+            silent.join(", ")
+        ));
     }
     text
 }

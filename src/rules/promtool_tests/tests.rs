@@ -122,6 +122,29 @@ tests:
 }
 
 #[test]
+fn an_alert_with_the_labels_expected_is_told_by_its_annotations() {
+    let rules =
+        "groups: [{name: g, rules: [{alert: Down, expr: up == 0, annotations: {s: gone}}]}]";
+    let tests = "
+tests:
+- input_series: [{series: up, values: '0x5'}]
+  alert_rule_test:
+  - alertname: Down
+    eval_time: 1m
+    exp_alerts: [{}]
+";
+    let failures = run(rules, tests).failures;
+    let why = "its labels are as expected; annotations: expected none, found s: \"gone\"";
+    assert!(failures.len() == 1 && failures[0].ends_with(why), "{failures:#?}");
+}
+
+#[test]
+fn a_file_of_rules_is_not_one_of_tests() {
+    let error = RuleTests::parse("rules.yaml", NO_RULES).expect_err("it has no tests");
+    assert!(error.to_string().contains("`rules check` reads those"), "{error}");
+}
+
+#[test]
 fn only_vectors_and_scalars_are_compared() {
     let tests = of_expressions(
         "{expr: 'a[5m]'}, {expr: '\"text\"'}, {expr: '7', exp_samples: [{value: 7}]}",
