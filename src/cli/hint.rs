@@ -63,17 +63,19 @@ fn hint_of_cli(error: &CliError) -> Option<String> {
                 false => asked.to_owned(),
             })
         }
-        CliError::Directory(path) => Some(format!("`operator runs --dir {path}` lists the runs in it")),
-        CliError::FileNotFound { run, .. } => {
-            run.as_ref().map(|run| format!("there is a run of that name: say `{run}` where you mean it"))
+        CliError::Directory(path) => {
+            Some(format!("`operator runs --dir {path}` lists the runs in it"))
         }
+        CliError::FileNotFound { run, .. } => run
+            .as_ref()
+            .map(|run| format!("there is a run of that name: say `{run}` where you mean it")),
         CliError::RunNotFound { name, .. } if name == "latest" => Some(format!(
             "nothing is recorded there yet: `operator record` makes a run, --dir DIR names another folder{}",
             bundled()
         )),
-        CliError::RunNotFound { name, .. } if has_page(name) => {
-            Some(format!("there is a page of that name: say `{name}{PAGE_SUFFIX}` where you mean it"))
-        }
+        CliError::RunNotFound { name, .. } if has_page(name) => Some(format!(
+            "there is a page of that name: say `{name}{PAGE_SUFFIX}` where you mean it"
+        )),
         CliError::RunNotFound { nearest, .. } if nearest.is_empty() => Some(format!(
             "`operator runs` lists the runs of a directory; --dir DIR names another one{}",
             bundled()

@@ -26,6 +26,10 @@ pub struct Diagnosed {
     /// What `--verify` found; absent where nobody asked. The digest of the report does not cover it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// Whether the build that exported the capture gave the same verdict, in a sentence; absent where nobody exported
+    /// it, or only a part was judged. The digest of the report does not cover it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reporter: Option<String>,
 }
 
 /// That a replay was evaluated twice with one result, and that the capture holds what it cites.
@@ -88,8 +92,15 @@ impl Diagnosed {
         replay.report_digest = None;
         let CriticalAlerts { fired: unexplained_alerts, not_evaluated: alerts_not_evaluated } =
             alerts;
-        let mut whole =
-            Self { replay, verdict, unexplained_alerts, alerts_not_evaluated, verification: None };
+        let (verification, reporter) = (None, None);
+        let mut whole = Self {
+            replay,
+            verdict,
+            unexplained_alerts,
+            alerts_not_evaluated,
+            verification,
+            reporter,
+        };
         let digest = Sha256::digest(canonical_json(&whole).as_bytes());
         let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         whole.replay.report_digest = Some(digest);

@@ -279,6 +279,9 @@ impl Page {
         if let Some(digest) = &report.report_digest {
             self.field("report", digest);
         }
+        if let Some(reporter) = &diagnosed.reporter {
+            self.field("reporter", reporter);
+        }
     }
 
     fn left_out(&mut self, count: usize) {

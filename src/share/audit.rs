@@ -1,12 +1,16 @@
 //! Audits a file that somebody else redacted.
 
+use std::fs::File;
 use std::path::Path;
 
 use super::ShareError;
 use super::scan::{Leak, Scanner, Secrets, addresses_in, addresses_of};
-use crate::capture::{CAPTURE_TAG, CaptureError, CaptureReader, is_packed};
+use crate::capture::{
+    CAPTURE_END, CAPTURE_TAG, CaptureError, CaptureReader, UnpackedCapture, is_packed, visit_truths,
+};
 
-/// Looks for these words, and for addresses, in a file: in what a capture holds, packed or not, or in text as it is.
+/// Looks for these words, and for addresses, in a file: in what a capture holds, packed or not, in what a page says
+/// around it, or in text as it is. Words that [`is_looked_for`] refuses are left out.
 ///
 /// # Errors
 ///
@@ -20,8 +24,20 @@ pub fn audit(path: &Path, words: &[String]) -> Result<Vec<Leak>, ShareError> {
     let mut leaks = match CaptureReader::open(path) {
         Ok(reader) => {
             scanner.capture(&reader)?;
-            scanner.raw("the bytes of the file", &bytes);
-            let found = addresses_in(&reader)?;
+            let mut found = addresses_in(&reader)?;
+            let mut look = |place: &str, text: &[u8]| {
+                scanner.text(place, text);
+                found.extend(addresses_of(place, text));
+            };
+            let packed = is_packed(path);
+            let (words_before, words_after) = around_capture(&bytes);
+            look("the page", words_before);
+            look("the page", words_after);
+            let unpacked = packed.then(|| unpacked(path)).transpose()?;
+            let inside = unpacked.as_ref().map_or(path.to_owned(), UnpackedCapture::path);
+            visit_truths(&inside, &mut |truth| look("a sealed truth", &truth))?;
+            let inside = std::fs::read(&inside).map_err(ShareError::io(path))?;
+            scanner.raw("the bytes of the file", &inside);
             reader.own_loss()?;
             if let Some(damage) = reader.damage().first() {
                 return Err(closed(path, format!("{}: {}", damage.part, damage.why)));
@@ -44,6 +60,27 @@ pub fn audit(path: &Path, words: &[String]) -> Result<Vec<Leak>, ShareError> {
     leaks.sort();
     leaks.dedup();
     Ok(leaks)
+}
+
+/// Whether a word is looked for: ones of less than three bytes, and numbers of up to six digits, stand everywhere.
+pub fn is_looked_for(word: &str) -> bool {
+    let mut secrets = Secrets::default();
+    secrets.add(word.as_bytes());
+    !secrets.is_empty()
+}
+
+/// What a page says before and behind the capture in it; nothing of a file that is none.
+fn around_capture(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let place = |of: &[u8], what: &[u8]| of.windows(what.len()).position(|window| window == what);
+    let Some(begin) = place(bytes, CAPTURE_TAG.as_bytes()) else { return (&[], &[]) };
+    let rest = &bytes[begin + CAPTURE_TAG.len()..];
+    let end = place(rest, CAPTURE_END.as_bytes()).unwrap_or(rest.len());
+    (&bytes[..begin], &rest[end..])
+}
+
+fn unpacked(path: &Path) -> Result<UnpackedCapture, ShareError> {
+    let file = File::open(path).map_err(ShareError::io(path))?;
+    Ok(UnpackedCapture::read(file, path)?)
 }
 
 fn closed(path: &Path, why: String) -> ShareError {

@@ -128,6 +128,7 @@ fn export_as(
         whole: source.verdict_on_whole(&verdict)?,
         verdict,
         free_texts: free_texts as u64,
+        has_truth: written.has_truth(),
         mapping: mapping.unwrap_or_default(),
     })
 }

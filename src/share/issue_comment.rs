@@ -78,7 +78,11 @@ fn push_export(text: &mut String, export: &Export) {
     } else {
         let counts: Vec<String> =
             export.replaced.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        let _ = writeln!(text, "\nPseudonyms: {}.", counts.join(", "));
+        let _ = writeln!(
+            text,
+            "\nPseudonyms: {}. The digests are those of this file, and not of what was recorded.",
+            counts.join(", ")
+        );
     }
     if let Some(lost) = lost {
         let _ = writeln!(text, "Damaged before it was exported: {}.", escape_markdown(&lost));

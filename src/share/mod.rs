@@ -20,7 +20,7 @@ mod text;
 mod vocabulary;
 mod walk;
 
-pub use audit::audit;
+pub use audit::{audit, is_looked_for};
 pub use error::ShareError;
 pub use export::{
     DamagedParts, Destination, Events, ExportOptions, Exported, NOT_PICKED, Redaction, RenderPage,

@@ -240,6 +240,32 @@ fn notes_are_counted_and_stay_out_on_request() {
 
 #[test]
 #[ignore = "slow: ./test.sh runs it"]
+fn an_audit_reads_the_truth_and_the_page_around_a_packed_capture() {
+    let dir = folder();
+    let recorded = bundled("pd/pd-02.capture");
+    let recorded = recorded.to_str().expect("the path is UTF-8");
+    let audited = |file: &str| {
+        let checked = operator(dir.path(), &["redact", "--check", file, "--words", "words"]);
+        (checked.status.code(), printed(&checked))
+    };
+    fs::write(dir.path().join("words"), "t_clear_ms\nkg\nJanine").expect("it is writable");
+    let truth = operator(dir.path(), &["export", recorded, "-o", "a.gz"]);
+    assert!(printed(&truth).contains("a sealed truth is in it"), "{}", printed(&truth));
+    let (code, said) = audited("a.gz");
+    assert!(code == Some(4) && said.contains("t_clear_ms in a sealed truth"), "{said}");
+    assert!(said.contains("not looked for, since it would stand everywhere: kg"), "{said}");
+    operator(dir.path(), &["export", recorded, "-o", "b.html", "--html", "--no-truth"]);
+    assert_eq!(audited("b.html").0, Some(0));
+    let page = fs::read_to_string(dir.path().join("b.html")).expect("it was written");
+    let altered = page.replacen("<h2>", "<h2>Janine at 10.9.8.7 ", 1);
+    fs::write(dir.path().join("c.html"), altered).expect("it is writable");
+    let (code, said) = audited("c.html");
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("Janine in the page") && said.contains("10.9.8.7"), "{said}");
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_damaged_capture_is_exported_on_request_alone_and_says_what_it_lost() {
     let dir = folder();
     let damaged = dir.path().join("damaged.capture");

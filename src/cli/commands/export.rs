@@ -273,8 +273,16 @@ fn warn(args: &ExportArgs, exported: &Exported, was_redacted: bool) {
     if !is_to_stdout(args) {
         remark(&format!("wrote {path} ({})", report::size(exported.bytes)));
     }
-    let lost = exported.meta.export.as_ref().and_then(|export| export.lost.as_ref());
-    if let Some(lost) = lost {
+    let export = exported.meta.export.as_ref();
+    let replaced: u64 = export.map_or(0, |export| export.replaced.values().sum());
+    if replaced > 0 {
+        let replaced = report::count(replaced);
+        remark(&format!("replaced {replaced} originals, and found none of them in the file"));
+    }
+    if exported.has_truth {
+        remark("a sealed truth is in it, which anybody can read; --no-truth leaves it out");
+    }
+    if let Some(lost) = export.and_then(|export| export.lost.as_ref()) {
         remark(&format!("warning: the capture is damaged, and the file holds the rest: {lost}"));
     }
     if let Some(whole) = &exported.whole {

@@ -18,7 +18,7 @@ use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
 use crate::diagnose::counted;
 use crate::model::{escape, escape_path};
-use crate::share::{Mapping, Reversed, audit, mapping_of};
+use crate::share::{Mapping, Reversed, audit, is_looked_for, mapping_of};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -157,6 +157,15 @@ fn check(global: &Global, file: &Path, words: Option<&Path>) -> anyhow::Result<C
     };
     let words: Vec<String> =
         list.lines().map(|line| line.trim().to_owned()).filter(|word| !word.is_empty()).collect();
+    let short: Vec<String> = words
+        .iter()
+        .filter(|word| !is_looked_for(word))
+        .map(|word| escape(word))
+        .collect();
+    if !short.is_empty() {
+        let short = short.join(", ");
+        remark(&format!("warning: not looked for, since it would stand everywhere: {short}"));
+    }
     let leaks = audit(file, &words)?;
     match global.format {
         Format::Json => {

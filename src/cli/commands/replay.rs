@@ -12,7 +12,6 @@ use crate::cli::config::headings::{INPUT, OUTPUT, TIME};
 use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
-use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
 use crate::diagnose::{Citation, MODES, Outcome, Verdict, WhyNot};
 use crate::model::{canonical_json, did_you_mean, escape_path, similar_names};
@@ -131,25 +130,23 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let mut report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let alerts = session.unexplained_alerts(&verdict, &evidence).with_context(cannot)?;
-    let report = Diagnosed { verification, ..Diagnosed::new(report, verdict, alerts) };
-    let (run, view, dir) = (path.called(name), args.view.as_text(), path.dir_flag(global));
     let export = reader.meta().export.as_ref();
+    let reporter = export.filter(|_| args.view.is_whole());
+    let reporter = reporter.map(|export| compared_with_reporter(export, &verdict));
+    let report = Diagnosed { verification, reporter, ..Diagnosed::new(report, verdict, alerts) };
+    let (run, view, dir) = (path.called(name), args.view.as_text(), path.dir_flag(global));
     let lacks_metrics =
         export.is_some_and(|export| export.left_out.iter().any(|one| one == NOT_PICKED));
     let called = Called { run: &run, view: &view, dir: &dir, name: &path.name(), lacks_metrics };
     let bytes = printed(global, &report, called);
     output::write(bytes.as_bytes())?;
-    remark_beside(global, &args.view, &session, &report);
+    say_what_was_judged(global, &args.view, &session, &report);
     CliError::unless_whole(path.shown(), reader.damaged_rows())?;
     Ok(code_of(report.verdict.outcome))
 }
 
-/// Says whether its reporter found the same in an export, and where no fault was found that only a part was judged.
-fn remark_beside(global: &Global, view: &ViewArgs, session: &Session, report: &Diagnosed) {
-    let export = session.reader().meta().export.as_ref();
-    if let Some(export) = export.filter(|_| view.is_whole() && !global.quiet) {
-        remark(&compared_with_reporter(export, &report.verdict));
-    }
+/// Says where no fault was found that only a part was judged.
+fn say_what_was_judged(global: &Global, view: &ViewArgs, session: &Session, report: &Diagnosed) {
     let (begin, whole) = (report.replay.window.start, session.window());
     if report.verdict.outcome == Outcome::NoFault && view.is_from_the_end() && begin > whole.start {
         global.tell(&format!(

@@ -70,8 +70,8 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
             if report.damage.is_empty() {
                 let path = escape_path(path.shown());
                 output::wrapped(&format!(
-                    "{path}: {checked} samples and answers of PD are what was written, in {covers}; bytes \
-                     that hold none of them are not checked"
+                    "{path}: {checked} samples and answers of PD are what was written, in {covers}; \
+                     unused bytes of the file are not checked"
                 ))?;
             }
             if let Some(sha256) = sha256 {

@@ -110,6 +110,8 @@ pub struct Exported {
     pub whole: Option<Verdict>,
     /// How many texts of persons and lines of commands' output it holds, whose plain words stay.
     pub free_texts: u64,
+    /// Whether a sealed truth is in it.
+    pub has_truth: bool,
     /// The private table of pseudonyms; empty where nothing was redacted.
     pub mapping: Mapping,
 }
