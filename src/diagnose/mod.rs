@@ -33,7 +33,7 @@ pub use findings::finding::{
 pub use findings::names::{finding_names, findings_called};
 pub use hypotheses::judge::{diagnose, diagnose_surveyed, is_named, metrics, named, reads};
 pub use hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need, Unchecked};
-pub use hypotheses::why_not::{ClaimFate, NeededSource, ReadMetric, WhyNot, why_not};
+pub use hypotheses::why_not::{ClaimFate, NeededSource, ReadMetric, UnseenStore, WhyNot, why_not};
 pub use notices::{Notice, Subject, Turn, notices};
 pub use observations::departures::{deviation, median};
 pub use observations::pd_history::PdHistory;

@@ -19,6 +19,12 @@ pub fn why_not_text(why: &WhyNot, width: usize) -> String {
         let word = if reading.is_crossed() { "crossed" } else { "nearest" };
         page.push(2, word, &escape(&reading_text(reading)));
     }
+    for one in &why.unseen {
+        let until = one.end_ms.map_or("the end".to_owned(), clock);
+        let text =
+            format!("{}: no scrape from {} to {until}", escape(&one.target), clock(one.start_ms));
+        page.push(2, "unseen", &text);
+    }
     for metric in why.metrics.iter().filter(|metric| metric.series > 0) {
         page.push(2, "saw", &format!("{}, {} series", metric.name, metric.series));
     }

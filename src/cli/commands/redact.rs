@@ -157,11 +157,8 @@ fn check(global: &Global, file: &Path, words: Option<&Path>) -> anyhow::Result<C
     };
     let words: Vec<String> =
         list.lines().map(|line| line.trim().to_owned()).filter(|word| !word.is_empty()).collect();
-    let short: Vec<String> = words
-        .iter()
-        .filter(|word| !is_looked_for(word))
-        .map(|word| escape(word))
-        .collect();
+    let short: Vec<String> =
+        words.iter().filter(|word| !is_looked_for(word)).map(|word| escape(word)).collect();
     if !short.is_empty() {
         let short = short.join(", ");
         remark(&format!("warning: not looked for, since it would stand everywhere: {short}"));

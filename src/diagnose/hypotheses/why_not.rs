@@ -8,11 +8,11 @@ use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::judge::{diagnose, hypotheses};
-use crate::diagnose::hypotheses::mode::Advice;
+use crate::diagnose::hypotheses::mode::{Advice, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role};
 use crate::diagnose::hypotheses::readings::readings;
-use crate::diagnose::observations::Nearest;
+use crate::diagnose::observations::{Nearest, Outage};
 use crate::model::Timestamp;
 
 /// What became of one failure mode.
@@ -32,6 +32,9 @@ pub struct WhyNot {
     pub metrics: Vec<ReadMetric>,
     /// What the observations that it needs came to, beside their thresholds. Empty where it looks at events alone.
     pub readings: Vec<Nearest>,
+    /// Stores whose metrics it reads and of which scrapes failed: what they showed meanwhile is unknown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<UnseenStore>,
     /// What it claimed, in the order of the verdict; empty where nothing crossed its thresholds.
     pub claims: Vec<ClaimFate>,
     /// What tells it from the first cause of the verdict, where it looks like that and claims nothing.
@@ -48,6 +51,18 @@ pub struct NeededSource {
     pub recorded: bool,
     /// The command that records it.
     pub command: &'static str,
+}
+
+/// A time in which a store could not be scraped.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UnseenStore {
+    /// The name of the store.
+    pub target: String,
+    /// The first scrape that failed.
+    pub start_ms: Timestamp,
+    /// The next one that did not; absent where there was none yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_ms: Option<Timestamp>,
 }
 
 /// A metric that a mode reads.
@@ -110,9 +125,26 @@ pub fn why_not(evidence: &Evidence, name: &str) -> Option<WhyNot> {
         needs: needs.collect(),
         metrics,
         readings: readings(&mut observed, mode),
+        unseen: if mode.needs.contains(&Need::TikvMetrics) {
+            unseen(&observed)
+        } else {
+            Vec::new()
+        },
         claims,
         apart: apart.collect(),
     })
+}
+
+/// The stores of which scrapes failed, ascending in time.
+fn unseen(observed: &ObservedWindow<'_>) -> Vec<UnseenStore> {
+    let of = |outage: &Outage| {
+        let silence = &outage.scrapes.as_ref()?.silence;
+        let target = observed.evidence.nodes.stores[outage.store].name();
+        Some(UnseenStore { target, start_ms: silence.missed, end_ms: silence.next })
+    };
+    let mut all: Vec<UnseenStore> = observed.outages.iter().filter_map(of).collect();
+    all.sort_by(|a, b| (a.start_ms, &a.target).cmp(&(b.start_ms, &b.target)));
+    all
 }
 
 fn fate(

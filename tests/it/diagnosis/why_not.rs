@@ -49,6 +49,9 @@ fn a_mode_says_how_near_its_observations_came_to_their_thresholds() {
     let slow = reading("chaos-03");
     assert!(slow.is_crossed() && slow.target == "store 1" && slow.held >= slow.hold, "{slow:?}");
     let quiet = reading("chaos-01");
+    let crashed = of("chaos-02", "slow_disk").expect("it is a mode");
+    let unseen = crashed.unseen.first().expect("a store that died is not scraped");
+    assert_eq!((unseen.target.as_str(), crashed.unseen.len()), ("store 4", 1));
     assert!(!quiet.is_crossed() && quiet.value > 0.0 && quiet.threshold > 0.0, "{quiet:?}");
     let crash = of("chaos-02", "store_crash").expect("it is a mode");
     let silence = crash.readings.first().expect("heartbeats come first");
