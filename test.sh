@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust, and runs all of them: a C compiler, Prometheus and its
 # promtool, Alertmanager, a Compose implementation, jq, a library that fakes the time. `cargo test` alone needs none
-# of the last five, takes little more than a minute once built, and lists as ignored what it leaves to this script.
+# of the last five, takes a minute once built, and lists as ignored what it leaves to this script.
 set -euo pipefail
 cd "$(dirname "$0")"
 packages=()
