@@ -172,6 +172,12 @@ impl Labels {
         Some(&self.text.as_bytes()[self.start_of(number)..end])
     }
 
+    /// The value of the label at this place in the order of names; `None` where there are fewer.
+    pub fn value_at(&self, place: usize) -> Option<&str> {
+        let (from, to) = (self.start_of(2 * place + 1), *self.ends.get(2 * place + 1)? as usize);
+        Some(&self.text[from..to])
+    }
+
     /// How many labels there are.
     pub fn len(&self) -> usize {
         self.ends.len() / 2
@@ -485,6 +491,7 @@ mod tests {
     fn labels_sort_and_drop_empty_values() {
         let labels = Labels::from_pairs(&[("job", "pd"), ("__name__", "up"), ("zone", "")]);
         assert_eq!(labels.to_string(), "up{job=\"pd\"}");
+        assert_eq!([0, 1, 2].map(|place| labels.value_at(place)), [Some("up"), Some("pd"), None]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn encode_label_sets(sets: &[Labels], level: i32) -> Vec<u8> {
         for column in 0..run[0].len() {
             let mut last = 0_i64;
             for set in run {
-                let (_, value) = set.iter().nth(column).expect("a run has the same names");
+                let value = set.value_at(column).expect("a run has the same names");
                 let id = intern(value) as i64;
                 put_signed(&mut body, id - last);
                 last = id;
