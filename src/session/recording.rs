@@ -29,6 +29,8 @@ pub(super) fn load(reader: &CaptureReader, range: TimeRange) -> Result<Recording
         let is_known = event.kind.0 == EventKind::SETTINGS && event.at < window.end;
         range.contains(event.at) || is_known
     };
+    // Of a source that never came back, nothing was observed after the last sample of any.
+    let until_asked = TimeRange::new(window.start, range.end.max(window.end));
     if let Some(own) = OwnScrapes::of(reader)? {
         series = own.filled_in(series, window);
     }
@@ -39,7 +41,7 @@ pub(super) fn load(reader: &CaptureReader, range: TimeRange) -> Result<Recording
         loss: None,
         pd: Vec::new(),
         events: reader.events()?.into_iter().filter(inside).collect(),
-        gaps: reader.gaps()?.into_iter().filter(|gap| gap.range.overlaps(&window)).collect(),
+        gaps: reader.gaps()?.into_iter().filter(|gap| gap.range.overlaps(&until_asked)).collect(),
         series,
     })
 }

@@ -111,11 +111,15 @@ fn gap_entries(gap: &Gap, is_over: bool, window: TimeRange) -> Vec<Entry> {
         evidence: Evidence { reference: "gap".to_owned(), at, value: gap.reason.name().to_owned() },
     };
     let healed = if gap.healed_at.is_some() { "; fetched later" } else { "" };
-    let began = format!("nothing observed from here ({}: {}){healed}", gap.reason, gap.detail);
+    let (what, again) = match gap.is_partial() {
+        true => ("some of it is not recorded", "recorded"),
+        false => ("nothing observed", "observed"),
+    };
+    let began = format!("{what} from here ({}: {}){healed}", gap.reason, gap.detail);
     let mut entries = vec![entry(EntryKind::GapBegan, gap.range.start.max(window.start), began)];
     if is_over && gap.range.end < window.end {
         let lasted = duration_text(gap.range.millis());
-        let ended = format!("observed again after {lasted}");
+        let ended = format!("{again} again after {lasted}");
         entries.push(entry(EntryKind::GapEnded, gap.range.end, ended));
     }
     entries

@@ -417,6 +417,23 @@ fn missing_samples_are_absence_only_where_no_gap_explains_them() {
 }
 
 #[test]
+fn a_gap_of_single_series_is_not_told_as_if_nothing_was_observed() {
+    let at = Timestamp::from_millis;
+    let mut recording = recording();
+    recording.window.end = at(130_000);
+    recording.gaps = vec![Gap {
+        range: TimeRange::new(at(31_000), at(100_000)),
+        source: Source::Prometheus,
+        reason: GapReason::Other,
+        detail: "series that cannot be read: up".to_owned(),
+        healed_at: None,
+    }];
+    let began = "31000 recorder prometheus: some of it is not recorded from here \
+                 (other: series that cannot be read: up)";
+    assert_eq!(lines(&recording)[0], began);
+}
+
+#[test]
 fn an_outage_of_a_member_is_over_when_it_answers_and_not_when_its_reason_changes() {
     let at = Timestamp::from_millis;
     let mut recording = recording();

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use operator::model::{Gap, GapReason, Source, TimeRange, Timestamp};
 use testkit::synthetic::{BEGIN_MS, SyntheticCapture, limited, up};
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_operator");
@@ -54,6 +55,30 @@ fn many_gaps_take_linear_time_and_a_bounded_table() {
     assert!(text.len() < 100_000, "{} bytes", text.len());
     assert!(text.contains("and 99,800 more; --format json has all"), "{text}");
     assert_eq!(json["gaps"].as_array().map(Vec::len), Some(100_000));
+}
+
+#[test]
+fn a_gap_goes_on_after_the_last_sample() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let path = scratch.path().join("hung.capture");
+    let mut made = SyntheticCapture::ten_minutes();
+    let at = |second: i64| Timestamp::from_millis(BEGIN_MS + second * 1000);
+    made.gaps = [(570, 595), (595, 700), (700, 900)]
+        .map(|(start, end)| Gap {
+            range: TimeRange::new(at(start), at(end)),
+            source: Source::Prometheus,
+            reason: GapReason::Timeout,
+            detail: "it has not answered".to_owned(),
+            healed_at: None,
+        })
+        .into();
+    made.write(&path).expect("the capture can be written");
+    let path = path.to_str().expect("a path of ours is text");
+    let (_, json) = told(&["replay", path, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    let gaps = json["gaps"].as_array().expect("there is a list");
+    let end = BEGIN_MS + 900_000;
+    assert!(gaps.len() == 1 && gaps[0]["range"]["end"] == end, "{gaps:#?}");
 }
 
 #[test]
