@@ -3,6 +3,7 @@
 //! A failure is an answer too: PD without a leader, a member that is gone, the HTML of a proxy. What the
 //! bodies mean is in `pd`.
 
+use std::sync::Once;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -236,18 +237,21 @@ impl PdClient {
     }
 
     /// The members that `body` lists, an answer of `/pd/api/v1/members`, with the scheme of the member
-    /// that was asked. Of more than 64, that member and the first others are returned, with a warning.
+    /// that was asked. Of more than 64, that member and the first others are returned, with a warning for the first.
     /// Empty where `body` is no such answer.
     pub fn members_of(body: &[u8], asked: &Member) -> Vec<Member> {
         let members = members_view(body).unwrap_or_default().members.into_iter();
         let mut members: Vec<Member> = members.map(|member| member.with_scheme_of(asked)).collect();
         if members.len() > MOST_MEMBERS {
-            let listed = members.len();
-            tracing::warn!(
-                listed,
-                "{} lists more than {MOST_MEMBERS} members, of which that many are asked",
-                asked.url
-            );
+            // It is read again and again, and of every member.
+            static TOLD: Once = Once::new();
+            let (listed, url) = (members.len(), &asked.url);
+            TOLD.call_once(|| {
+                tracing::warn!(
+                    listed,
+                    "{url} lists more than {MOST_MEMBERS} members, of which that many are asked"
+                );
+            });
             members.sort_by_key(|member| member.url != asked.url);
             members.truncate(MOST_MEMBERS);
         }
