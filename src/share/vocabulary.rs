@@ -24,7 +24,7 @@ const WORDS: &str = "
     table txn raw text json console info warn error debug fatal plaintext voter follower learner leader
     in not exists keyspaces keyspace gc worker gc_worker native native_br main
     __name__ count size balance hot write read scheduler unknown anonymous up down offline tombstone disconnected
-    self system bot runner task tasks
+    self system bot runner task tasks workload probe probes icmp port ports
 ";
 
 /// Labels whose values are fixed by the programs under observation, on the metrics of these.

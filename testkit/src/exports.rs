@@ -147,8 +147,11 @@ fn renamed(document: Value, mapping: &Mapping) -> Value {
         Value::Array(values) => values.into_iter().map(|value| renamed(value, mapping)).collect(),
         Value::Object(fields) => {
             let fields = fields.into_iter();
-            let fields =
-                fields.map(|(name, value)| (mapping.known(&name), renamed(value, mapping)));
+            let fields = fields.map(|(name, value)| match name.as_str() {
+                // What a failure mode advises holds no name.
+                "advice" => (name, value),
+                _ => (mapping.known(&name), renamed(value, mapping)),
+            });
             Value::Object(fields.collect())
         }
         other => other,

@@ -20,7 +20,7 @@ pub(super) fn check(
     mapping.keys().for_each(|key| secrets.add_key(&key));
     secrets.add_addresses_of(recorded)?;
     let mut scanner = Scanner::new(&secrets)?;
-    scanner.capture(written)?;
+    scanner.export(written)?;
     crate::capture::visit_truths(compact, &mut |truth| scanner.text("a sealed truth", &truth))?;
     let bytes = std::fs::read(compact).map_err(ShareError::io(compact))?;
     scanner.raw("the bytes of the file", &bytes);
