@@ -174,8 +174,8 @@ impl Labels {
 
     /// The value of the label at this place in the order of names; `None` where there are fewer.
     pub fn value_at(&self, place: usize) -> Option<&str> {
-        let (from, to) = (self.start_of(2 * place + 1), *self.ends.get(2 * place + 1)? as usize);
-        Some(&self.text[from..to])
+        let to = *self.ends.get(2 * place + 1)? as usize;
+        Some(&self.text[self.start_of(2 * place + 1)..to])
     }
 
     /// How many labels there are.
