@@ -278,6 +278,20 @@ pub fn seal_truth(path: &Path, truth: &[u8]) -> Result<(), CaptureError> {
     alter(path, |file| put_truth(file, truth))
 }
 
+/// Takes every ground truth out of the capture, and its bytes out of the file.
+///
+/// # Errors
+///
+/// [`CaptureError`] where the file cannot be opened or written.
+pub fn remove_truths(path: &Path) -> Result<(), CaptureError> {
+    alter(path, |file| {
+        file.run("PRAGMA secure_delete = ON; DELETE FROM truth;")?;
+        let mut marks = file.marks()?;
+        marks.truths = 0;
+        file.set_marks(&marks)
+    })
+}
+
 /// The ground truth in the capture, the last one if there are several. Only scoring may use it.
 ///
 /// This is the only access to a ground truth. It is not a method of [`CaptureReader`], which is all

@@ -44,7 +44,7 @@ pub use file::{
 pub use inventory::Inventory;
 pub use lock::LockFile;
 pub use maintain::{
-    add_event, compact, compact_as, copy, copy_as, remove, seal_truth, unseal_truth,
+    add_event, compact, compact_as, copy, copy_as, remove, remove_truths, seal_truth, unseal_truth,
 };
 pub use new_file::{FileMode, UnfinishedFile};
 pub use pd_answers::{PdOrder, PdVisit};

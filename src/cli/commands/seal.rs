@@ -28,6 +28,7 @@ Examples:
       checks it and changes nothing
   operator seal --truth truth.json --dry-run
       checks it before there is a run
+  operator seal chaos-01 --remove     takes it out again
 
 The truth is for scoring. `replay` cannot read it, and `show` only says that it is there. It is \
 a JSON object that has `fault` or `change`; the other fields may be absent. A field that resembles one of these is \
@@ -54,8 +55,8 @@ pub struct SealArgs {
     #[arg(value_name = "RUN", required_unless_present = "dry_run")]
     run: Option<OsString>,
     /// The file that says what was done to the cluster
-    #[arg(long, value_name = "FILE")]
-    truth: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+    truth: Option<PathBuf>,
     /// Only check that the truth can be scored, and change nothing. Without RUN, its place and time are not checked. A
     /// run that has a truth already needs --replace here too
     #[arg(long)]
@@ -63,6 +64,9 @@ pub struct SealArgs {
     /// Replace a truth that is sealed inside already
     #[arg(long)]
     replace: bool,
+    /// Take the truth out of RUN again
+    #[arg(long, conflicts_with_all = ["truth", "dry_run", "replace"])]
+    remove: bool,
 }
 
 /// Seals a ground truth inside a capture.
@@ -72,16 +76,19 @@ pub struct SealArgs {
 /// Where there is no such run, the truth cannot be read, or the capture not be written.
 pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let path = args.run.as_ref().map(|run| lookup::find(&global.dir, run)).transpose()?;
-    let cannot_read = || format!("cannot read {}", escape_path(&args.truth));
-    let bytes = fs::metadata(&args.truth).with_context(cannot_read)?.len();
+    let Some(file) = &args.truth else {
+        return path.map_or(Ok(()), |path| remove(global, path.shown()));
+    };
+    let cannot_read = || format!("cannot read {}", escape_path(file));
+    let bytes = fs::metadata(file).with_context(cannot_read)?.len();
     anyhow::ensure!(
         bytes <= MAX_TRUTH_BYTES,
         "{} is larger than {}",
-        escape_path(&args.truth),
+        escape_path(file),
         report::size(MAX_TRUTH_BYTES)
     );
-    let truth = fs::read(&args.truth).with_context(cannot_read)?;
-    let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
+    let truth = fs::read(file).with_context(cannot_read)?;
+    let bad_truth = || format!("{} is no truth", escape_path(file));
     let checked = Truth::parse(&truth).with_context(bad_truth)?;
     let nodes = path.as_deref().map(nodes).transpose()?.unwrap_or_default();
     let checks = [checked.check_modes(), checked.check_place(&nodes)];
@@ -94,7 +101,9 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     }
     checked.warnings().iter().for_each(|warning| remark(&format!("warning: {warning}")));
     let Some(path) = path else { return told_dry(global, &checked, None) };
-    unless_sealed(&path, &checked, args)?;
+    if !args.replace {
+        unless_sealed(&path, &checked, file)?;
+    }
     if args.dry_run {
         return told_dry(global, &checked, Some(path.shown()));
     }
@@ -127,12 +136,28 @@ fn nodes(path: &Path) -> anyhow::Result<Vec<KnownNode>> {
     Ok(stores.chain(members).collect())
 }
 
-/// Refuses a truth where another is sealed, unless that is to be replaced.
-fn unless_sealed(path: &Path, truth: &Truth, args: &SealArgs) -> anyhow::Result<()> {
-    if args.replace || !CaptureReader::open(path)?.has_truth() {
+/// Takes the truth out of a capture.
+fn remove(global: &Global, path: &Path) -> anyhow::Result<()> {
+    if !CaptureReader::open(path)?.has_truth() {
+        let text = format!("no truth is sealed inside {}", escape_path(path));
+        return Err(CliError::Usage(text).into());
+    }
+    capture::remove_truths(path)?;
+    match global.format {
+        Format::Json => {
+            output::json(&json!({ "capture": lookup::path_text(path), "removed": true }))?
+        }
+        Format::Text => output::line(&format!("took the truth out of {}", escape_path(path)))?,
+    }
+    Ok(())
+}
+
+/// Refuses a truth where another is sealed.
+fn unless_sealed(path: &Path, truth: &Truth, file: &Path) -> anyhow::Result<()> {
+    if !CaptureReader::open(path)?.has_truth() {
         return Ok(());
     }
-    let (file, what) = (escape_path(&args.truth), escape(&truth.text()));
+    let (file, what) = (escape_path(file), escape(&truth.text()));
     let text = format!(
         "{file} is a truth ({what}), and another is sealed inside already: --replace puts it in its place"
     );
