@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::extra_fields::{Extra, extra_fields};
 use super::missing::{missing_lines, versions};
-use super::page::{clock, ends, onset};
+use super::page::{clock, ends, onset_words};
 use super::plot::{Curve, Marks, Scale, TextPlot, Unit, curve_of, sparkline};
 use super::remedy_text::advice_lines;
 use super::run_report::{EvidencePlot, RunReport, findings_in_order};
@@ -146,7 +146,7 @@ fn cause_text(cause: &Cause) -> String {
         cause.says,
         plain(cause.mode),
         line(&cause.target.text()),
-        onset(cause.onset_ms, cause.onset_uncertainty_ms, cause.began_by_onset),
+        onset_words(cause.onset_ms, cause.onset_uncertainty_ms, cause.began_by_onset),
         cause.confidence * 100.0
     );
     let evidence = cause.evidence.iter().map(|one| format!("{} ({})", one.text, one.finding));

@@ -206,6 +206,14 @@ pub(super) fn onset(at: Timestamp, uncertainty_ms: i64, began_by_then: bool) -> 
     format!("{} {sign}{}", clock(at), uncertainty_text(uncertainty_ms))
 }
 
+/// The same in words, for readers without the README: `16:50:20.512, or up to 5.0s earlier,`.
+pub(super) fn onset_words(at: Timestamp, uncertainty_ms: i64, began_by_then: bool) -> String {
+    match began_by_then {
+        true => format!("{}, or up to {} earlier,", clock(at), uncertainty_text(uncertainty_ms)),
+        false => onset(at, uncertainty_ms, false),
+    }
+}
+
 /// The date in UTC, as `YYYY-MM-DD`.
 pub(super) fn date(at: Timestamp) -> String {
     let text = at.to_string();

@@ -7,7 +7,7 @@ use crate::diagnose::{Advice, Cause, Outcome, Verdict};
 use crate::model::duration_text;
 use crate::report::extra_fields::{Extra, extra_fields};
 use crate::report::missing::missing_lines;
-use crate::report::page::{clock, onset};
+use crate::report::page::{clock, onset_words};
 use crate::report::run_report::RunReport;
 use crate::report::verdict_text::without_outcome;
 
@@ -92,7 +92,7 @@ fn cause(cause: &Cause) -> Markup {
             dl {
                 dt { "Where" } dd { (text(cause.target.text())) @if !cause.target.concerns.is_empty() { ": " (text(cause.target.concerns.join(", "))) } }
                 dt { "When" } dd {
-                    (onset(cause.onset_ms, cause.onset_uncertainty_ms, cause.began_by_onset))
+                    (onset_words(cause.onset_ms, cause.onset_uncertainty_ms, cause.began_by_onset))
                     @match cause.end_ms {
                         Some(end) => { " to " (clock(end)) " (" (duration_text((end - cause.onset_ms).max(0))) ")" }
                         None => " until the end of what was recorded",
