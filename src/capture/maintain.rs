@@ -269,13 +269,16 @@ pub fn add_event(path: &Path, event: Event) -> Result<(), CaptureError> {
     alter(path, |file| write_events(file, &[event]))
 }
 
-/// Stores a ground truth in the capture, for scoring; replay has no way to read it.
+/// Stores a ground truth in the capture, in place of any other, for scoring; replay has no way to read it.
 ///
 /// # Errors
 ///
 /// [`CaptureError`] where the file cannot be opened or written.
 pub fn seal_truth(path: &Path, truth: &[u8]) -> Result<(), CaptureError> {
-    alter(path, |file| put_truth(file, truth))
+    alter(path, |file| {
+        delete_truths(file)?;
+        put_truth(file, truth)
+    })
 }
 
 /// Takes every ground truth out of the capture, and its bytes out of the file.
@@ -284,12 +287,14 @@ pub fn seal_truth(path: &Path, truth: &[u8]) -> Result<(), CaptureError> {
 ///
 /// [`CaptureError`] where the file cannot be opened or written.
 pub fn remove_truths(path: &Path) -> Result<(), CaptureError> {
-    alter(path, |file| {
-        file.run("PRAGMA secure_delete = ON; DELETE FROM truth;")?;
-        let mut marks = file.marks()?;
-        marks.truths = 0;
-        file.set_marks(&marks)
-    })
+    alter(path, delete_truths)
+}
+
+fn delete_truths(file: &CaptureFile) -> Result<(), CaptureError> {
+    file.run("PRAGMA secure_delete = ON; DELETE FROM truth;")?;
+    let mut marks = file.marks()?;
+    marks.truths = 0;
+    file.set_marks(&marks)
 }
 
 /// The ground truth in the capture, the last one if there are several. Only scoring may use it.

@@ -277,6 +277,8 @@ fn a_truth_of_another_time_and_a_second_truth_are_refused() {
         let (code, _, errors) = seal(at, &["--replace"]);
         assert_eq!(code, Some(0), "{errors}");
     }
+    let bytes = fs::read(dir.path().join("a.capture")).expect("it is there");
+    assert!(!String::from_utf8_lossy(&bytes).contains(inside), "what was replaced is gone");
     let (code, text, errors) = run(dir.path(), &["seal", "a", "--remove"]);
     assert!(code == Some(0) && text.contains("took the truth out"), "{errors}");
     let (code, _, errors) = run(dir.path(), &["verify", "a"]);

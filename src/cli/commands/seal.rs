@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::capture::{self, CaptureReader};
 use crate::cli::exit::CliError;
+use crate::cli::lookup::Found;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
@@ -77,7 +78,7 @@ pub struct SealArgs {
 pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let path = args.run.as_ref().map(|run| lookup::find(&global.dir, run)).transpose()?;
     let Some(file) = &args.truth else {
-        return path.map_or(Ok(()), |path| remove(global, path.shown()));
+        return path.map_or(Ok(()), |path| remove(global, &path));
     };
     let cannot_read = || format!("cannot read {}", escape_path(file));
     let bytes = fs::metadata(file).with_context(cannot_read)?.len();
@@ -137,17 +138,18 @@ fn nodes(path: &Path) -> anyhow::Result<Vec<KnownNode>> {
 }
 
 /// Takes the truth out of a capture.
-fn remove(global: &Global, path: &Path) -> anyhow::Result<()> {
+fn remove(global: &Global, path: &Found) -> anyhow::Result<()> {
+    let shown = path.shown();
     if !CaptureReader::open(path)?.has_truth() {
-        let text = format!("no truth is sealed inside {}", escape_path(path));
+        let text = format!("no truth is sealed inside {}", escape_path(shown));
         return Err(CliError::Usage(text).into());
     }
     capture::remove_truths(path)?;
     match global.format {
         Format::Json => {
-            output::json(&json!({ "capture": lookup::path_text(path), "removed": true }))?
+            output::json(&json!({ "capture": lookup::path_text(shown), "removed": true }))?
         }
-        Format::Text => output::line(&format!("took the truth out of {}", escape_path(path)))?,
+        Format::Text => output::line(&format!("took the truth out of {}", escape_path(shown)))?,
     }
     Ok(())
 }
