@@ -4,9 +4,10 @@ use std::fs::File;
 use std::path::Path;
 
 use super::ShareError;
+use super::export::look_into_truths;
 use super::scan::{Leak, Scanner, Secrets, addresses_in, addresses_of};
 use crate::capture::{
-    CAPTURE_END, CAPTURE_TAG, CaptureError, CaptureReader, UnpackedCapture, is_packed, visit_truths,
+    CAPTURE_END, CAPTURE_TAG, CaptureError, CaptureReader, UnpackedCapture, is_packed,
 };
 
 /// Looks for these words, and for addresses, in a file: in what a capture holds, packed or not, in what a page says
@@ -35,7 +36,7 @@ pub fn audit(path: &Path, words: &[String]) -> Result<Vec<Leak>, ShareError> {
             look("the page", words_after);
             let unpacked = packed.then(|| unpacked(path)).transpose()?;
             let inside = unpacked.as_ref().map_or(path.to_owned(), UnpackedCapture::path);
-            visit_truths(&inside, &mut |truth| look("a sealed truth", &truth))?;
+            look_into_truths(&inside, &mut look)?;
             let inside = std::fs::read(&inside).map_err(ShareError::io(path))?;
             scanner.raw("the bytes of the file", &inside);
             reader.own_loss()?;

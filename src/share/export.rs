@@ -10,6 +10,7 @@ mod writing;
 use std::path::Path;
 
 use check::check;
+pub(super) use check::look_into_truths;
 use digests::size_and_digest;
 use options::goes_along;
 use writing::Source;
