@@ -16,6 +16,7 @@ use crate::diagnose::{
     Finding, FindingKind, MODES, Outcome, Verdict, draw, finding_names, findings_called,
 };
 use crate::model::{ProfileEvent, escape, escape_path, shell_word};
+use crate::promql::parse_selector;
 use crate::report::{Color, Seen, explain_text, findings_text, profiles_json, profiles_text};
 use crate::session::{Judgement, Session};
 
@@ -110,7 +111,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
                 let end = end.saturating_add_millis(AROUND_MS).min(window.end);
                 let rest = format!("{dir} --format csv");
                 // Of a series, its samples; an expression has none, but values at steps.
-                command(&match cited.reference.ends_with('}') {
+                command(&match parse_selector(&cited.reference).is_ok() {
                     true => {
                         let length = (end - start + 999) / 1000;
                         let samples = shell_word(&format!("{}[{length}s]", cited.reference));
