@@ -139,6 +139,14 @@ pub enum CliError {
         /// What was asked for and not there.
         why: String,
     },
+    /// A recording ended without a sample of what its selectors ask for, and nothing else was asked for.
+    #[error("nothing was recorded into {path}: no samples of {selectors}")]
+    NothingSelected {
+        /// The path of the capture, escaped.
+        path: String,
+        /// The selectors, one behind the other.
+        selectors: String,
+    },
     /// Nothing could be observed before the command of a recording was to run; the text says why.
     #[error("{0}")]
     CommandNotRun(String),
@@ -279,7 +287,9 @@ fn code_of_cli(error: &CliError) -> Code {
         CliError::Mismatch { .. } | CliError::NotBorneOut(_) | CliError::BelowBound { .. } => {
             Code::Mismatch
         }
-        CliError::NothingRecorded { .. } | CliError::CommandNotRun(_) => Code::NothingRecorded,
+        CliError::NothingRecorded { .. }
+        | CliError::NothingSelected { .. }
+        | CliError::CommandNotRun(_) => Code::NothingRecorded,
         CliError::EndedEarly { .. } => Code::EndedEarly,
         CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
         CliError::NotBegun | CliError::NotAllAsked | CliError::Interrupted => Code::Interrupted,

@@ -56,13 +56,13 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
 
 fn hint_of_cli(error: &CliError) -> Option<String> {
     match error {
-        CliError::NothingRecorded { why, .. } | CliError::CommandNotRun(why) => {
-            let asked = "`operator doctor` with the same --pd and --prometheus says what answers";
-            Some(match why.starts_with("no samples of ") {
-                true => format!("{asked} and which jobs there are; --match selects others"),
-                false => asked.to_owned(),
-            })
-        }
+        CliError::NothingRecorded { .. } | CliError::CommandNotRun(_) => Some(
+            "`operator doctor` with the same --pd and --prometheus says what answers".to_owned(),
+        ),
+        CliError::NothingSelected { .. } => Some(
+            "`operator doctor` with the same --prometheus says which jobs there are; --match selects others"
+                .to_owned(),
+        ),
         CliError::Directory(path) => {
             Some(format!("`operator runs --dir {path}` lists the runs in it"))
         }

@@ -97,14 +97,14 @@ impl Watchers<'_> {
 ///
 /// # Errors
 ///
-/// [`CliError::NothingRecorded`], or an error where the capture cannot be read.
+/// [`CliError::NothingRecorded`] or [`CliError::NothingSelected`], or an error where the capture cannot be read.
 pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     let reader = CaptureReader::open(path)?;
     let observed = Observed::of(&reader)?;
     if !observed.is_nothing() {
         return Ok(());
     }
-    let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();
+    let path = escape_path(path);
     let why = if observed.asked > 0 {
         none_succeeded(observed.asked)
     } else if observed.gaps.contains(&Source::Prometheus) {
@@ -113,12 +113,14 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
         "PD listed no member or store that could be scraped".to_owned()
     } else if plan.sources.prometheus.is_none() {
         "no request to PD was answered".to_owned()
-    } else if selectors.is_empty() {
+    } else if plan.selectors.is_empty() {
         "nothing was selected".to_owned()
     } else {
-        format!("no samples of {}", selectors.join(", "))
+        let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();
+        let selectors = selectors.join(", ");
+        return Err(CliError::NothingSelected { path, selectors }.into());
     };
-    Err(CliError::NothingRecorded { path: escape_path(path), why }.into())
+    Err(CliError::NothingRecorded { path, why }.into())
 }
 
 /// The sources of a recording.
