@@ -291,8 +291,10 @@ pub fn remove_truths(path: &Path) -> Result<(), CaptureError> {
 }
 
 fn delete_truths(file: &CaptureFile) -> Result<(), CaptureError> {
-    file.run("PRAGMA secure_delete = ON; DELETE FROM truth;")?;
     let mut marks = file.marks()?;
+    // Where rows are missing, the file is damaged, and stays as it is.
+    file.next_id(Table::Truth, marks.truths)?;
+    file.run("PRAGMA secure_delete = ON; DELETE FROM truth;")?;
     marks.truths = 0;
     file.set_marks(&marks)
 }
