@@ -233,7 +233,9 @@ fn own_labels(series: &Labels, instance: &str) -> Labels {
     Labels::from_pairs(&pairs)
 }
 
-/// A name for each target that no other has. The most telling component keeps the plain `instance`.
+/// A name for each target that no other has. What is called so must not follow from the order of names, which
+/// redaction changes: of targets that share an `instance`, the one of the most telling component keeps it, where
+/// there is one, and the others are told apart by the first kind of name in which they differ.
 pub(super) fn names(targets: &[(&Labels, Component)]) -> Vec<String> {
     let instance = |labels: &Labels| labels.get("instance").unwrap_or_default().to_owned();
     let mut sharing: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -242,14 +244,35 @@ pub(super) fn names(targets: &[(&Labels, Component)]) -> Vec<String> {
     }
     let mut found: Vec<String> = targets.iter().map(|(labels, _)| instance(labels)).collect();
     let mut taken: BTreeSet<String> = sharing.keys().cloned().collect();
-    for (_, mut indices) in sharing {
-        indices.sort_by_key(|index| (targets[*index].1, targets[*index].0));
-        for index in indices.into_iter().skip(1) {
-            let key = targets[index].0.target().to_string();
-            let name = if taken.contains(&key) { targets[index].0.to_string() } else { key };
+    for indices in sharing.into_values() {
+        let most_telling = indices.iter().map(|index| targets[*index].1).min();
+        let mut leading = indices.iter().filter(|index| Some(targets[**index].1) == most_telling);
+        let keeps = leading.next().filter(|_| leading.next().is_none());
+        let others: Vec<usize> =
+            indices.iter().filter(|index| Some(*index) != keeps).copied().collect();
+        let labels: Vec<&Labels> = others.iter().map(|index| targets[*index].0).collect();
+        for (index, name) in others.iter().zip(telling_names(&labels, &taken)) {
             taken.insert(name.clone());
-            found[index] = name;
+            found[*index] = name;
         }
     }
     found
+}
+
+/// Names for targets that share an `instance`: their pods, else their jobs before the instance, else all of their
+/// labels.
+fn telling_names(targets: &[&Labels], taken: &BTreeSet<String>) -> Vec<String> {
+    let pods = |labels: &Labels| pod_of(labels).map(str::to_owned);
+    let keys = |labels: &Labels| Some(labels.target().to_string());
+    let kinds: [&dyn Fn(&Labels) -> Option<String>; 2] = [&pods, &keys];
+    let all_of = |kind: &&dyn Fn(&Labels) -> Option<String>| -> Option<Vec<String>> {
+        let names: Vec<String> =
+            targets.iter().map(|labels| kind(labels)).collect::<Option<_>>()?;
+        let differing: BTreeSet<&String> = names.iter().collect();
+        let is_free =
+            differing.len() == names.len() && differing.iter().all(|one| !taken.contains(*one));
+        is_free.then_some(names)
+    };
+    let found = kinds.iter().find_map(all_of);
+    found.unwrap_or_else(|| targets.iter().map(|labels| labels.to_string()).collect())
 }

@@ -338,6 +338,17 @@ fn two_stores_at_one_instance_are_two_targets() {
 }
 
 #[test]
+fn pods_at_one_instance_have_their_own_names_whatever_these_are() {
+    let of =
+        |pod, peer| tikv(&[("job", "tikv"), ("instance", "machine"), ("pod", pod)], 0..5, &[peer]);
+    for (first, second) in [("a", "b"), ("b", "a")] {
+        let series = [of(first, "4"), of(second, "1")].concat();
+        let (nodes, _) = Nodes::resolve(&two_stores(), series);
+        assert_eq!(targets_of(&nodes), [Some(first), Some(second)]);
+    }
+}
+
+#[test]
 fn a_pod_that_came_back_under_another_address_is_one_target() {
     let of = |instance, minutes, hears: &[&str]| {
         tikv(&[("job", "tikv"), ("instance", instance)], minutes, hears)
