@@ -25,6 +25,8 @@ const WORDS: &str = "
     in not exists keyspaces keyspace gc worker gc_worker native native_br main
     __name__ count size balance hot write read scheduler unknown anonymous up down offline tombstone disconnected
     self system bot runner task tasks workload probe probes icmp port ports
+    tidb_port_probe overwritten nodes node_exporter blackbox_exporter kafka_exporter
+    kubelet cadvisor state kube_state_metrics
 ";
 
 /// Labels whose values are fixed by the programs under observation, on the metrics of these.
