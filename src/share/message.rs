@@ -3,6 +3,7 @@
 //! Of what a program prints, words of a list pass; of what a person writes, every plain word does. What stands
 //! where a message names something, as after `lookup`, passes nowhere unless it is a public word.
 
+use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -59,9 +60,16 @@ pub fn message(text: &str, class: Class, words: &mut dyn Words) -> String {
         rest = &rest[start..];
         let end = rest.find(is_separator).unwrap_or(rest.len());
         let part = &rest[..end];
-        written.push_str(&rewrite_part(part, (class, position.names_something()), words));
+        let replaced = rewrite_part(part, (class, position.names_something()), words);
         position.pass(part);
         rest = &rest[end..];
+        // The pseudonym of an address in brackets stands without them, as everywhere else.
+        let is_in_brackets = written.ends_with('[') && rest.starts_with(']');
+        if is_in_brackets && replaced != part && part.parse::<Ipv6Addr>().is_ok() {
+            written.pop();
+            rest = &rest[1..];
+        }
+        written.push_str(&replaced);
     }
     written
 }

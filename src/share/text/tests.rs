@@ -114,6 +114,7 @@ fn messages_keep_the_words_of_programs_alone() {
             "dial tcp: lookup <secrethost:Host> on <10.9.9.9:Address>:53: no such host",
         ),
         ("lookup proxy-backup on", "lookup <proxy-backup:Host> on"),
+        ("dial [fd00::3]:2379, [::1]:1", "dial <fd00::3:Address>:2379, [::1]:1"),
         ("lookup gateway on", "lookup <gateway:Host> on"),
         (
             "x509: certificate is valid for vaultbox, not mallory",
