@@ -133,7 +133,7 @@ pub(super) fn tiup_member(node: &Node, host: &str) -> String {
 /// PD knows DNS names, and Prometheus knows IPs.
 pub(super) fn dns(run: &mut Run) {
     rename(run, |node| {
-        let listed = format!("{}{}.db.example.com", node.component, node.index);
+        let listed = format!("{}{}.db.acme.internal", node.component, node.index);
         let instance = format!("10.0.1.{}:{}", ip(node), node.port());
         let labels = vec![("job", node.component.to_owned()), ("instance", instance)];
         Named::new(node, listed, labels)
