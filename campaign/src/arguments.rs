@@ -134,6 +134,15 @@ pub enum Task {
         #[arg(long, default_value_t = 3)]
         minutes: u64,
     },
+    /// What watching an hour of a capture, served over and over, costs the built `operator`: processor and memory
+    Watching {
+        /// The capture that is served
+        #[arg(default_value = "data/chaos-01.capture")]
+        capture: PathBuf,
+        /// How long is measured, after the first hour was copied
+        #[arg(long, default_value_t = 3)]
+        minutes: u64,
+    },
     /// Kill the built `operator` while it records; every committed tick must be there
     Crash {
         /// How many kills

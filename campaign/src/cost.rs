@@ -46,10 +46,19 @@ fn cpu_time() -> Duration {
 
 /// The most memory that a process has held so far, in megabytes.
 pub fn peak_memory_mb(process: &str) -> Result<f64> {
+    of_status(process, "VmHWM:")
+}
+
+/// The memory that a process holds, in megabytes.
+pub fn memory_mb(process: &str) -> Result<f64> {
+    of_status(process, "VmRSS:")
+}
+
+fn of_status(process: &str, name: &str) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmHWM")?;
-    Ok(kib.parse::<f64>()? / 1e3)
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    Ok(kib.with_context(|| format!("no {name}"))?.parse::<f64>()? / 1e3)
 }
 
 /// User and system time of a process, from `/proc/<pid>/stat` in ticks of 1/100 s.

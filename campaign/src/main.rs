@@ -38,6 +38,7 @@ mod sizes;
 mod sources;
 mod speed;
 mod victoria;
+mod watching;
 mod worlds;
 
 use std::path::{Path, PathBuf};
@@ -78,6 +79,10 @@ fn main() -> Result<()> {
         Task::Live { capture, copies, minutes } => {
             let live = live::Live { operator: built_operator()?, capture, copies, minutes };
             runtime.block_on(live::run(&live, wall_clock))
+        }
+        Task::Watching { capture, minutes } => {
+            let watching = watching::Watching { operator: built_operator()?, capture, minutes };
+            runtime.block_on(watching::run(&watching, wall_clock))
         }
         Task::Day { capture, copies, hours, peers, keep } => {
             runtime.block_on(day::run(&day::Day { capture, copies, hours, peers, keep }))
