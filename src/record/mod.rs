@@ -22,6 +22,7 @@ mod pd_import;
 pub mod pd_log;
 pub mod pd_sampler;
 mod pd_sampling;
+mod recent_window;
 mod recorder;
 mod scraping;
 mod segment;
@@ -38,12 +39,13 @@ pub use coverage::Cause;
 pub use error::RecordError;
 pub use estimate::HistoryEstimate;
 pub use exposition::{EXPOSITION_TYPE, escaped_label_value, exposition};
-pub use feed::{CommitIncrement, KnownWindow, LiveFeed, RecentWindow};
+pub use feed::{CommitIncrement, LiveFeed};
 pub use history::{HistoryProgress, copy_history};
 pub use log_attach::{AskedLog, AttachError, attach_log, holds_log};
 pub use moment::{Moment, record_moment};
 pub use node_answer::NodeAnswer;
 pub use pd_import::{PdImport, import_pasted, import_pd_log};
+pub use recent_window::{KnownWindow, RecentWindow};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
 pub use scraping::{
     SampleList, Scrape, ScrapeRole, ScrapeTarget, Scraper, TargetLabels, TargetList, member_target,
