@@ -31,7 +31,9 @@ pub use findings::finding::{
     seconds,
 };
 pub use findings::names::{finding_names, findings_called};
-pub use hypotheses::judge::{diagnose, diagnose_surveyed, is_named, metrics, named, reads};
+pub use hypotheses::judge::{
+    diagnose, diagnose_surveyed, is_looked_at, is_named, metrics, named, reads,
+};
 pub use hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need, Unchecked};
 pub use hypotheses::why_not::{ClaimFate, NeededSource, ReadMetric, UnseenStore, WhyNot, why_not};
 pub use notices::{Notice, Subject, Turn, notices};

@@ -13,6 +13,7 @@ mod estimate;
 mod exposition;
 mod feed;
 mod full_disk;
+mod held_samples;
 mod history;
 mod live_copy;
 mod log_attach;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::feed::CommitIncrement;
+use super::held_samples::HeldSamples;
 use crate::model::{
     AsOf, Fingerprint, Gap, KnownSettings, Labels, LogEvent, PdAnswer, Sample, Series,
     SettingsEvent, TimeRange, Timestamp,
@@ -23,7 +24,7 @@ pub struct RecentWindow {
 
 struct RecentSeries {
     labels: Labels,
-    samples: VecDeque<Sample>,
+    samples: HeldSamples,
 }
 
 /// What was known of a window at an instant.
@@ -31,7 +32,7 @@ struct RecentSeries {
 pub struct KnownWindow {
     /// The window itself; it ends at that instant.
     pub window: TimeRange,
-    /// Series with samples inside the window, ascending by labels.
+    /// The series that were asked for, with their samples inside the window, ascending by labels.
     pub series: Vec<Series>,
     /// Answers of PD that were sent inside the window, in the order of arrival.
     pub pd: Vec<PdAnswer>,
@@ -67,13 +68,7 @@ impl RecentWindow {
             (held, new) => held.or(new),
         };
         for Series { labels, samples } in increment.series {
-            let fresh = || RecentSeries { labels: labels.clone(), samples: VecDeque::new() };
-            let held = self.series.entry(labels.fingerprint()).or_insert_with(fresh);
-            for sample in samples {
-                if held.samples.back().is_none_or(|last| last.at < sample.at) {
-                    held.samples.push_back(sample);
-                }
-            }
+            self.add_samples(&labels, samples);
         }
         self.pd.extend(increment.pd);
         self.settings.extend(increment.settings);
@@ -87,22 +82,48 @@ impl RecentWindow {
         }
     }
 
-    /// What was known at `as_of` of the window that ends there. Data that lies before any later window
-    /// is dropped.
-    pub fn as_of(&mut self, as_of: Timestamp) -> KnownWindow {
+    /// Adds samples of a series, as [`add`](Self::add) does.
+    pub fn add_samples(&mut self, labels: &Labels, samples: impl IntoIterator<Item = Sample>) {
+        let fresh = || RecentSeries { labels: labels.clone(), samples: HeldSamples::default() };
+        let held = self.series.entry(labels.fingerprint()).or_insert_with(fresh);
+        samples.into_iter().for_each(|sample| held.samples.push(sample));
+    }
+
+    /// Whether samples of the series with these labels are held.
+    pub fn holds(&self, labels: &Labels) -> bool {
+        self.series.contains_key(&labels.fingerprint())
+    }
+
+    /// What was known at `as_of` of the window that ends there, with the series that are `wanted`. Data that lies
+    /// before any later window is dropped.
+    pub fn as_of(&mut self, as_of: Timestamp, wanted: impl Fn(&Labels) -> bool) -> KnownWindow {
         self.forget(as_of);
         let window = AsOf::new(as_of).recent(self.first.unwrap_or(as_of), self.horizon_ms);
-        let within = |held: &RecentSeries| {
-            let inside = |sample: &&Sample| window.contains(sample.at);
-            let samples: Vec<Sample> = held.samples.iter().filter(inside).copied().collect();
-            (!samples.is_empty()).then(|| Series { labels: held.labels.clone(), samples })
-        };
-        let mut series: Vec<Series> = self.series.values().filter_map(within).collect();
-        series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        let wanted = self.series_within(window).filter(|(labels, _)| wanted(labels));
+        let series = wanted
+            .map(|(labels, samples)| Series { labels: labels.clone(), samples: samples.collect() });
+        let series = series.collect();
         let pd = self.pd.iter().filter(|answer| window.contains(answer.sent)).cloned().collect();
         let gaps = self.gaps.iter().filter(|gap| gap.range.overlaps(&window)).cloned().collect();
         let logs = self.logs.iter().filter(|line| window.contains(line.at)).cloned().collect();
         KnownWindow { window, series, pd, gaps, settings: self.settings.clone(), logs }
+    }
+
+    /// Every series with samples inside `window`, and those samples, ascending by labels: as many series as a large
+    /// cluster has would take ten times the room at once.
+    pub fn series_within(
+        &self,
+        window: TimeRange,
+    ) -> impl Iterator<Item = (&Labels, impl Iterator<Item = Sample>)> {
+        let within =
+            move |held: &RecentSeries| held.samples.iter().any(|sample| window.contains(sample.at));
+        let mut series: Vec<&RecentSeries> =
+            self.series.values().filter(|held| within(held)).collect();
+        series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        series.into_iter().map(move |held| {
+            let samples = held.samples.iter().filter(move |sample| window.contains(sample.at));
+            (&held.labels, samples)
+        })
     }
 
     /// Puts what the readings before `oldest` made known in their place.
@@ -125,9 +146,7 @@ impl RecentWindow {
         self.newest = self.newest.max(as_of);
         let oldest = self.newest.saturating_add_millis(-self.horizon_ms);
         self.series.retain(|_, held| {
-            while held.samples.front().is_some_and(|sample| sample.at < oldest) {
-                held.samples.pop_front();
-            }
+            held.samples.forget(oldest);
             !held.samples.is_empty()
         });
         while self.pd.front().is_some_and(|answer| answer.sent < oldest) {
@@ -167,9 +186,9 @@ mod tests {
             let mut settings = KnownSettings::default();
             known.settings.iter().map(|event| settings.observe(event).len()).sum()
         };
-        let early = recent.as_of(at(90));
+        let early = recent.as_of(at(90), |_| true);
         assert_eq!((early.settings.len(), changes(&early)), (50, 49));
-        let late = recent.as_of(at(140));
+        let late = recent.as_of(at(140), |_| true);
         // Those of the last ten seconds, and what was known before.
         assert_eq!((late.settings.len(), changes(&late)), (11, 10));
         let known = KnownSettings::of(&late.settings);

@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 use super::alerts::Alerts;
 use super::notifiers::Notifiers;
-use crate::diagnose::survey::Survey;
+use crate::diagnose::survey::{Grid, Survey, usual_interval_ms};
 use crate::diagnose::{
-    Cause, Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose_surveyed, named,
-    notices,
+    Cause, Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose_surveyed,
+    is_looked_at, notices,
 };
 use crate::model::{ClockOffset, RunName, ScrapedBy, TimeRange, Timestamp, Told, escape_json};
 use crate::nodes::Nodes;
@@ -133,10 +133,11 @@ impl Monitor {
     }
 
     fn judge(&mut self, as_of: Timestamp) {
-        let known = self.recent.as_of(as_of);
-        let series = named(&known.series);
+        let known = self.recent.as_of(as_of, is_looked_at);
+        let up = known.series.iter().filter(|one| one.labels.metric() == "up");
+        let grid = Grid::over(known.window, usual_interval_ms(up));
         let parts = Parts {
-            series,
+            series: known.series,
             pd: &known.pd,
             gaps: &known.gaps,
             settings: known.settings,
@@ -147,7 +148,8 @@ impl Monitor {
             ..Parts::default()
         };
         let evidence = Evidence::new(known.window, as_of, parts);
-        let survey = || Ok::<_, Infallible>(Survey::of(&known.series, known.window));
+        let surveyed = || self.recent.series_within(known.window);
+        let survey = || Ok::<_, Infallible>(Survey::of_each(surveyed(), grid));
         let Ok(verdict) = diagnose_surveyed(&evidence, survey);
         let new = notices(self.before.as_ref(), &verdict, known.window.start);
         self.note_incident(&verdict, &new);

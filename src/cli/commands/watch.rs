@@ -32,13 +32,13 @@ use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
 use crate::model::{
-    LogEvent, RunName, SettingsEvent, TimeRange, Timestamp, escape, escape_path, parse_duration_ms,
+    LogEvent, RunName, Sample, SettingsEvent, TimeRange, Timestamp, escape, escape_path,
+    parse_duration_ms,
 };
 use crate::record::{
     self, CommitIncrement, Ending, LiveFeed, NodeAnswer, RecentWindow, ResumePolicy, Retention,
     Segment, Segments, Stop, close,
 };
-use crate::session::watched_series;
 use crate::source::{Alertmanager, HttpOptions, Webhook};
 use crate::watch::{Alerts, Audience, Judging, Monitor, Notified, Notifiers, Occasion};
 
@@ -434,12 +434,22 @@ fn recent_window(path: &Path, now: Timestamp) -> anyhow::Result<RecentWindow> {
     let events = reader.events()?;
     recent.add(CommitIncrement {
         first: Some(window.start),
-        series: watched_series(&reader, range)?,
         pd: reader.pd_answers(range)?,
         gaps: reader.gaps()?,
         settings: events.iter().filter_map(SettingsEvent::of_event).collect(),
         logs: events.iter().filter_map(LogEvent::of_event).collect(),
-        settled: None,
+        ..CommitIncrement::default()
     });
+    reader.scan_accepted(reads, range, |run| {
+        let labels = run.labels();
+        // A bucket that has counted nothing yet says nothing, as in what is recorded live.
+        let counts = |sample: Sample| sample.value != 0.0;
+        let is_read = !labels.metric().ends_with("_bucket")
+            || recent.holds(&labels)
+            || run.samples().any(counts);
+        if is_read {
+            recent.add_samples(&labels, run.samples());
+        }
+    })?;
     Ok(recent)
 }

@@ -49,7 +49,7 @@ pub fn metrics() -> Vec<&'static str> {
 /// Whether diagnosis reads a series: by the name of its metric, as part of how long requests took, or because it
 /// [is surveyed](is_surveyed).
 pub fn reads(series: &Labels) -> bool {
-    is_named(series) || is_latency(series) || is_surveyed(series)
+    is_looked_at(series) || is_surveyed(series)
 }
 
 /// Whether a series is of one of the [`metrics`].
@@ -60,10 +60,14 @@ pub fn is_named(series: &Labels) -> bool {
 /// The names that [`metrics`] returns.
 static METRICS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| metrics().into_iter().collect());
 
-/// Those of the series that diagnosis [`reads`] which are looked at by name; the others are surveyed.
+/// Whether a series that diagnosis [`reads`] is looked at by name; the others are surveyed.
+pub fn is_looked_at(series: &Labels) -> bool {
+    is_named(series) || is_latency(series)
+}
+
+/// Those of the series that are [looked at](is_looked_at) by name.
 pub fn named(series: &[Series]) -> Vec<Series> {
-    let is_looked_at = |one: &&Series| is_named(&one.labels) || is_latency(&one.labels);
-    series.iter().filter(is_looked_at).cloned().collect()
+    series.iter().filter(|one| is_looked_at(&one.labels)).cloned().collect()
 }
 
 /// Judges a window by every mode, and surveys it where that could add to the verdict: where the window is

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use self::quantity::SurveyedTarget;
 pub use super::observations::scrapes::usual_interval_ms;
 use super::observations::tracks::Track;
-use crate::model::{Labels, Series, Stretches, TimeRange, Timestamp};
+use crate::model::{Labels, Sample, Series, Stretches, TimeRange, Timestamp};
 
 /// Every quantity of every target, as known at an instant.
 #[derive(Clone, Debug, Default)]
@@ -55,11 +55,22 @@ impl Survey {
     /// The survey of these series, in any order, of which those that [`is_surveyed`] leaves out are ignored.
     pub fn of(series: &[Series], window: TimeRange) -> Self {
         let up = series.iter().filter(|one| one.labels.metric() == "up");
-        let mut surveyor = Surveyor::new(Grid::over(window, usual_interval_ms(up)));
+        let each = series.iter().map(|one| (&one.labels, one.samples.iter().copied()));
+        Self::of_each(each, Grid::over(window, usual_interval_ms(up)))
+    }
+
+    /// The same on a grid, of series that come one after the other.
+    pub fn of_each<'l, S: Iterator<Item = Sample>>(
+        series: impl Iterator<Item = (&'l Labels, S)>,
+        grid: Grid,
+    ) -> Self {
+        let mut surveyor = Surveyor::new(grid);
         let mut filter = SurveyFilter::default();
-        for one in series.iter().filter(|one| filter.accepts(&one.labels)) {
-            let number = surveyor.announce(&one.labels);
-            surveyor.add(number, one.samples.iter().copied());
+        for (labels, samples) in series {
+            if filter.accepts(labels) {
+                let number = surveyor.announce(labels);
+                surveyor.add(number, samples);
+            }
         }
         surveyor.finish(&filter)
     }

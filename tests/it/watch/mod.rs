@@ -12,8 +12,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use operator::capture::{CaptureReader, CaptureWriter, copy_range};
-use operator::diagnose::survey::Survey;
-use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose_surveyed, named, reads};
+use operator::diagnose::survey::{Grid, Survey, usual_interval_ms};
+use operator::diagnose::{
+    Evidence, HORIZON_MS, Parts, Verdict, diagnose_surveyed, is_looked_at, reads,
+};
 use operator::model::{TimeRange, Timestamp};
 use operator::pd::{PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
@@ -83,15 +85,14 @@ fn live(news: Vec<CommitIncrement>) -> Vec<(Timestamp, Verdict)> {
         let settled = one.settled;
         recent.add(one);
         let Some(as_of) = settled else { continue };
-        let known = recent.as_of(as_of);
-        let parts = Parts {
-            series: named(&known.series),
-            pd: &known.pd,
-            gaps: &known.gaps,
-            ..Parts::default()
-        };
+        let known = recent.as_of(as_of, is_looked_at);
+        let up = known.series.iter().filter(|one| one.labels.metric() == "up");
+        let grid = Grid::over(known.window, usual_interval_ms(up));
+        let parts =
+            Parts { series: known.series, pd: &known.pd, gaps: &known.gaps, ..Parts::default() };
         let evidence = Evidence::new(known.window, as_of, parts);
-        let survey = || Ok::<_, Infallible>(Survey::of(&known.series, known.window));
+        let surveyed = || recent.series_within(known.window);
+        let survey = || Ok::<_, Infallible>(Survey::of_each(surveyed(), grid));
         let Ok(verdict) = diagnose_surveyed(&evidence, survey);
         verdicts.push((as_of, verdict));
     }
