@@ -130,7 +130,7 @@ impl CaptureReader {
             counted: OnceLock::new(),
             decoded: AtomicU64::new(0),
         };
-        let mut budget = reader.budget();
+        let mut budget = reader.budget_to_open();
         reader.read_segments(&mut budget)?;
         reader.read_block_rows()?;
         reader.read_journal(&mut budget)?;
@@ -140,12 +140,17 @@ impl CaptureReader {
     /// The error for a request that needs more memory than the budget of this file.
     pub(super) fn oversized(&self, part: &str) -> CaptureError {
         let (path, part) = (self.file.path.clone(), part.to_owned());
-        CaptureError::Oversized { path, part, limit_bytes: self.budget().limit_bytes() }
+        CaptureError::Oversized { path, part, limit_bytes: self.budget_to_select().limit_bytes() }
     }
 
-    /// The memory budget of this file, unspent.
-    pub(super) fn budget(&self) -> MemoryBudget {
-        MemoryBudget::of_file(self.file.bytes_on_disk())
+    /// The memory budget of what is held of this file, unspent.
+    fn budget_to_open(&self) -> MemoryBudget {
+        MemoryBudget::to_open(self.file.bytes_on_disk())
+    }
+
+    /// The memory budget of one selection of this file, unspent.
+    pub(super) fn budget_to_select(&self) -> MemoryBudget {
+        MemoryBudget::to_select(self.file.bytes_on_disk())
     }
 
     /// Metadata of the run.
@@ -266,7 +271,7 @@ impl CaptureReader {
         // Reading gaps and events notes those that are damaged.
         self.gap_rows()?;
         self.events()?;
-        let (mut index, mut budget) = (SeriesIndex::default(), self.budget());
+        let (mut index, mut budget) = (SeriesIndex::default(), self.budget_to_open());
         let segments = 1..self.state.segments.saturating_add(1);
         self.file.rows(Table::Series, segments, |_, payload| {
             let segment = payload.ok().and_then(|p| SeriesSegment::decode(p, &mut budget).ok());
