@@ -424,37 +424,49 @@ impl CaptureReader {
     }
 
     fn read_journal(&mut self, budget: &mut MemoryBudget) -> Result<(), CaptureError> {
-        let mut scrapes = JournalScrapes::default();
+        let mut rows: BTreeMap<u32, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
         let (mut answers, mut unpacking) = (Vec::new(), UnpackAllowance::default());
         let mut ids: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         let range = self.state.journal_first..self.state.journal_next;
-        let series = |target: u32| {
-            let index = (target as usize).checked_sub(1)?;
-            Some(self.targets.get(index)?.sets.len())
-        };
         self.file.rows(Table::Journal, range, |id, payload| {
-            let mut read = |row| -> Result<u32, DecodeError> {
+            let mut read = |row| -> Result<(), DecodeError> {
                 let (target, blob) = split_row(row)?;
                 if target == PD_TARGET {
                     answers.extend(PdBlob::in_journal(id, blob, &mut unpacking)?);
+                    ids.entry(target).or_default().push(id);
+                } else if target > self.target_count() {
+                    return Err(DecodeError("its target is not in the capture"));
                 } else {
-                    let series =
-                        series(target).ok_or(DecodeError("its target is not in the capture"))?;
-                    scrapes.read_within(target, blob, series, budget)?;
+                    rows.entry(target).or_default().push((id, blob.to_vec()));
                 }
-                Ok(target)
+                Ok(())
             };
-            match payload.and_then(|row| read(row).map_err(|why| why.to_string())) {
-                Ok(target) => ids.entry(target).or_default().push(id),
-                Err(why) => self.note(format!("journal {id}"), why, None),
+            if let Err(why) = payload.and_then(|row| read(row).map_err(|why| why.to_string())) {
+                self.note(format!("journal {id}"), why, None);
             }
         })?;
+        // Decoded target by target: the scrapes of all of them take three times as much as their columns.
         let mut journal = BTreeMap::new();
-        for (target, rows) in scrapes.0 {
-            match columns_within(rows, budget) {
-                Ok(columns) => drop(journal.insert(target, columns)),
-                Err(why) => self.note(format!("journal of target {target}"), why.to_string(), None),
+        for (target, rows) in rows {
+            let series = self.target(target).sets.len();
+            let mut scrapes = JournalScrapes::default();
+            let left = budget.left_bytes();
+            for (id, blob) in rows {
+                match scrapes.read_within(target, &blob, series, budget) {
+                    Ok(()) => ids.entry(target).or_default().push(id),
+                    Err(why) => self.note(format!("journal {id}"), why.to_string(), None),
+                }
             }
+            let of_scrapes = left - budget.left_bytes();
+            for rows in scrapes.0.into_values() {
+                match columns_within(rows, budget) {
+                    Ok(columns) => drop(journal.insert(target, columns)),
+                    Err(why) => {
+                        self.note(format!("journal of target {target}"), why.to_string(), None);
+                    }
+                }
+            }
+            budget.give_back(of_scrapes);
         }
         self.journal = journal;
         self.journal_ids = ids;

@@ -352,6 +352,39 @@ fn small_segments_that_expand_to_gigabytes_of_labels_end_at_the_budget() {
 
 #[test]
 #[ignore = "slow: ./test.sh runs it"]
+fn the_journal_of_many_targets_is_never_held_as_scrapes_of_all_of_them() {
+    // As scrapes it takes 16 bytes for each sample, as columns 9: both of all targets would be too much.
+    const SERIES: u64 = 8_192;
+    const SCRAPES: i64 = 256;
+    let mut plain = Vec::new();
+    put_varint(&mut plain, SERIES + 1);
+    put_bytes(&mut plain, b"n");
+    (0..SERIES).for_each(|number| put_bytes(&mut plain, number.to_string().as_bytes()));
+    [1, SERIES, 1, 0].iter().for_each(|number| put_varint(&mut plain, *number));
+    (0..SERIES).for_each(|_| put_varint(&mut plain, 2));
+    let sets = pack(&plain, 3);
+    let mut segment = Vec::new();
+    put_varint(&mut segment, 3);
+    for job in ["a", "b", "c"] {
+        [job, "i"].iter().for_each(|text| put_bytes(&mut segment, text.as_bytes()));
+        [1, 0, SERIES].iter().for_each(|number| put_varint(&mut segment, *number));
+    }
+    segment.extend(sets);
+    let scene = Scene::new();
+    let path = with_segments(&scene, &[segment]);
+    let samples: Vec<(u32, u64)> = (0..SERIES as u32).map(|ordinal| (ordinal, 7)).collect();
+    let rows: Vec<JournalRow> =
+        (0..SCRAPES).map(|at| JournalRow { at, samples: samples.clone() }).collect();
+    let blob = encode_journal(&rows);
+    (1..=3).for_each(|target| add_journal(&path, target, &blob));
+    let reader = CaptureReader::open(&path).expect("opens");
+    assert_eq!(reader.damage(), []);
+    let cells = reader.journal.values().flatten().map(|columns| columns.states.len());
+    assert_eq!(cells.sum::<usize>(), 3 * (SERIES as usize) * SCRAPES as usize);
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn series_with_very_long_labels_are_written_so_that_they_can_be_read() {
     let scene = Scene::new();
     let path = scene.path("run.capture");
