@@ -330,6 +330,8 @@ impl Replayed {
                 Some(nodes.stores[store].name())
             });
         }
+        // No rule reads gaps, but where one is lost, what rules found absent may not have been observed.
+        reader.gaps()?;
         Ok(Self {
             run: reader.meta().run.to_string(),
             report,
