@@ -353,3 +353,15 @@ fn a_recording_of_gaps_alone_holds_nothing() {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("1 gap\n"), "{shown}");
 }
+
+#[test]
+fn the_name_of_a_run_is_told_also_where_a_part_of_a_url_is_the_same_word() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("http://127.0.0.1:{}/T0KENaB/S3CRETxy", empty_prometheus(None));
+    let args = ["record", "--run", "T0KENaB", "--prometheus", &url, "--for", "1s"];
+    let output = operator(folder.path(), &args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(13), "{errors}");
+    assert!(errors.contains("captures/T0KENaB.capture"), "{errors}");
+    assert!(!errors.contains("S3CRETxy"), "{errors}");
+}
