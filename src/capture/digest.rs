@@ -109,17 +109,32 @@ impl CaptureReader {
 
     fn digest_of(&self, counted: &ReadableContent) -> Result<String, CaptureError> {
         let mut hasher = Sha256::new();
+        // Item by item: a million gaps as one tree of JSON values take two gigabytes.
+        hash_list(&mut hasher, "{\"events\":[", &self.events()?);
+        hash_list(&mut hasher, "],\"gaps\":[", &self.gaps()?);
         let heads = serde_json::json!({
             "meta": self.meta(),
-            "samples": counted.samples,
-            "samples_sum": counted.samples_sum,
             "pd_answers": counted.pd_answers,
             "pd_sum": counted.pd_sum,
-            "gaps": self.gaps()?,
-            "events": self.events()?,
+            "samples": counted.samples,
+            "samples_sum": counted.samples_sum,
         });
-        hasher.update(heads.to_string());
+        hasher.update("],");
+        hasher.update(&heads.to_string()[1..]);
         Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// Hashes `before` and the JSON of each item, with commas in between.
+fn hash_list<T: serde::Serialize>(hasher: &mut Sha256, before: &str, items: &[T]) {
+    hasher.update(before);
+    for (place, item) in items.iter().enumerate() {
+        if place > 0 {
+            hasher.update(",");
+        }
+        // A value of JSON has its keys in order, whatever the order of the fields.
+        let value = serde_json::to_value(item).expect("gaps and events are plain structures");
+        hasher.update(value.to_string());
     }
 }
 

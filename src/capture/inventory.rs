@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::file::FORMAT;
+use super::file::{FORMAT, Table};
 use super::reader::EVERY_ANSWER;
 use super::{CaptureError, CaptureReader};
 use crate::model::{Labels, TargetKey, TimeRange, Timestamp};
@@ -66,7 +66,7 @@ impl CaptureReader {
         })
     }
 
-    /// Counts the content of the capture; reads all samples.
+    /// Counts the content of the capture; reads all samples, and checks the sealed truths.
     ///
     /// # Errors
     ///
@@ -87,6 +87,7 @@ impl CaptureReader {
             targets.push((self.target(number).key.clone(), series as u64, samples));
         }
         targets.sort();
+        self.check_truths()?;
         Ok(Inventory {
             samples: self.state().samples,
             series: targets.iter().map(|(_, series, _)| series).sum(),
@@ -104,6 +105,21 @@ impl CaptureReader {
     /// Whether a ground truth is sealed inside.
     pub fn has_truth(&self) -> bool {
         self.file().marks().is_ok_and(|marks| marks.truths > 0)
+    }
+
+    /// Notes which sealed truths are damaged or missing, and does not look at what they say.
+    pub(super) fn check_truths(&self) -> Result<(), CaptureError> {
+        let truths = match self.file().marks() {
+            Ok(marks) => marks.truths,
+            // Whoever reads the events notes it.
+            Err(CaptureError::Damaged { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        self.file().rows(Table::Truth, 1..truths.saturating_add(1), |id, payload| {
+            if let Err(why) = payload {
+                self.note_lost(format!("truth {id}"), why, None, None);
+            }
+        })
     }
 
     fn bytes_by_part(&self) -> Result<Vec<(String, u64)>, CaptureError> {

@@ -143,7 +143,7 @@ fn write_sorted_series(
 ) -> Result<(), CaptureError> {
     let targets: Vec<&Target> =
         (1..=reader.target_count()).map(|number| reader.target(number)).collect();
-    let mut budget = reader.budget();
+    let mut budget = reader.budget_to_select();
     for target in &targets {
         for set in &target.sets {
             let text = set.text_len() + target.key.job.len() + target.key.instance.len();

@@ -130,7 +130,7 @@ impl CaptureReader {
             counted: OnceLock::new(),
             decoded: AtomicU64::new(0),
         };
-        let mut budget = reader.budget();
+        let mut budget = reader.budget_to_open();
         reader.read_segments(&mut budget)?;
         reader.read_block_rows()?;
         reader.read_journal(&mut budget)?;
@@ -140,12 +140,17 @@ impl CaptureReader {
     /// The error for a request that needs more memory than the budget of this file.
     pub(super) fn oversized(&self, part: &str) -> CaptureError {
         let (path, part) = (self.file.path.clone(), part.to_owned());
-        CaptureError::Oversized { path, part, limit_bytes: self.budget().limit_bytes() }
+        CaptureError::Oversized { path, part, limit_bytes: self.budget_to_select().limit_bytes() }
     }
 
-    /// The memory budget of this file, unspent.
-    pub(super) fn budget(&self) -> MemoryBudget {
-        MemoryBudget::of_file(self.file.bytes_on_disk())
+    /// The memory budget of what is held of this file, unspent.
+    fn budget_to_open(&self) -> MemoryBudget {
+        MemoryBudget::to_open(self.file.bytes_on_disk())
+    }
+
+    /// The memory budget of one selection of this file, unspent.
+    pub(super) fn budget_to_select(&self) -> MemoryBudget {
+        MemoryBudget::to_select(self.file.bytes_on_disk())
     }
 
     /// Metadata of the run.
@@ -266,7 +271,7 @@ impl CaptureReader {
         // Reading gaps and events notes those that are damaged.
         self.gap_rows()?;
         self.events()?;
-        let (mut index, mut budget) = (SeriesIndex::default(), self.budget());
+        let (mut index, mut budget) = (SeriesIndex::default(), self.budget_to_open());
         let segments = 1..self.state.segments.saturating_add(1);
         self.file.rows(Table::Series, segments, |_, payload| {
             let segment = payload.ok().and_then(|p| SeriesSegment::decode(p, &mut budget).ok());
@@ -419,37 +424,49 @@ impl CaptureReader {
     }
 
     fn read_journal(&mut self, budget: &mut MemoryBudget) -> Result<(), CaptureError> {
-        let mut scrapes = JournalScrapes::default();
+        let mut rows: BTreeMap<u32, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
         let (mut answers, mut unpacking) = (Vec::new(), UnpackAllowance::default());
         let mut ids: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         let range = self.state.journal_first..self.state.journal_next;
-        let series = |target: u32| {
-            let index = (target as usize).checked_sub(1)?;
-            Some(self.targets.get(index)?.sets.len())
-        };
         self.file.rows(Table::Journal, range, |id, payload| {
-            let mut read = |row| -> Result<u32, DecodeError> {
+            let mut read = |row| -> Result<(), DecodeError> {
                 let (target, blob) = split_row(row)?;
                 if target == PD_TARGET {
                     answers.extend(PdBlob::in_journal(id, blob, &mut unpacking)?);
+                    ids.entry(target).or_default().push(id);
+                } else if target > self.target_count() {
+                    return Err(DecodeError("its target is not in the capture"));
                 } else {
-                    let series =
-                        series(target).ok_or(DecodeError("its target is not in the capture"))?;
-                    scrapes.read_within(target, blob, series, budget)?;
+                    rows.entry(target).or_default().push((id, blob.to_vec()));
                 }
-                Ok(target)
+                Ok(())
             };
-            match payload.and_then(|row| read(row).map_err(|why| why.to_string())) {
-                Ok(target) => ids.entry(target).or_default().push(id),
-                Err(why) => self.note(format!("journal {id}"), why, None),
+            if let Err(why) = payload.and_then(|row| read(row).map_err(|why| why.to_string())) {
+                self.note(format!("journal {id}"), why, None);
             }
         })?;
+        // Decoded target by target: the scrapes of all of them take three times as much as their columns.
         let mut journal = BTreeMap::new();
-        for (target, rows) in scrapes.0 {
-            match columns_within(rows, budget) {
-                Ok(columns) => drop(journal.insert(target, columns)),
-                Err(why) => self.note(format!("journal of target {target}"), why.to_string(), None),
+        for (target, rows) in rows {
+            let series = self.target(target).sets.len();
+            let mut scrapes = JournalScrapes::default();
+            let left = budget.left_bytes();
+            for (id, blob) in rows {
+                match scrapes.read_within(target, &blob, series, budget) {
+                    Ok(()) => ids.entry(target).or_default().push(id),
+                    Err(why) => self.note(format!("journal {id}"), why.to_string(), None),
+                }
             }
+            let of_scrapes = left - budget.left_bytes();
+            for rows in scrapes.0.into_values() {
+                match columns_within(rows, budget) {
+                    Ok(columns) => drop(journal.insert(target, columns)),
+                    Err(why) => {
+                        self.note(format!("journal of target {target}"), why.to_string(), None);
+                    }
+                }
+            }
+            budget.give_back(of_scrapes);
         }
         self.journal = journal;
         self.journal_ids = ids;

@@ -72,6 +72,11 @@ impl Target {
         self.sets[ordinal].with(&target_labels(&self.key))
     }
 
+    /// Bytes of the names and values of all labels of a series.
+    pub(super) fn text_len(&self, ordinal: usize) -> usize {
+        self.sets[ordinal].text_len() + self.key.job.len() + self.key.instance.len()
+    }
+
     /// For each ordinal, whether it is in `spans` and matches; empty where the target itself does
     /// not match.
     pub(super) fn matching(&self, matchers: &[LabelMatcher], spans: &[Span]) -> Vec<bool> {

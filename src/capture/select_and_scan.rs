@@ -68,6 +68,7 @@ impl<'a> Selected<'a> {
         }
         budget.take(instants, size_of::<Sample>())?;
         if held.is_empty() {
+            budget.take_labels(self.target.text_len(run.ordinal()))?;
             held.reserve_exact(self.room.max(instants));
         }
         held.extend(samples);
@@ -107,7 +108,7 @@ impl CaptureReader {
         range: TimeRange,
         mut each: impl FnMut(SampleRun<'_>),
     ) -> Result<Vec<Series>, CaptureError> {
-        let (mut budget, mut columns) = (self.budget(), Columns::default());
+        let (mut budget, mut columns) = (self.budget_to_select(), Columns::default());
         let mut found = Vec::new();
         for (number, target) in (1_u32..).zip(&self.targets) {
             let mut selected = Selected::new(target, target.sets.iter().map(&mut reads).collect());

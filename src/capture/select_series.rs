@@ -9,7 +9,7 @@ use super::reader::{BlockRow, CaptureReader, Target};
 use super::scan_samples::{SampleRun, touched};
 use super::select_and_scan::ascending;
 use super::{CaptureError, parallel};
-use crate::model::{LabelMatcher, Sample, Series, TargetKey, TimeRange, Timestamp};
+use crate::model::{LabelMatcher, Sample, Series, TimeRange, Timestamp};
 
 /// Bytes of blocks that are read before their groups are decoded.
 const BYTES_AT_ONCE: usize = 16 << 20;
@@ -66,17 +66,12 @@ impl<'a> TargetSelection<'a> {
         ordinals.iter().filter(|ordinal| self.wanted[**ordinal as usize]).count()
     }
 
-    /// Bytes of the labels of the series that have samples.
-    fn bytes_of_labels(&self) -> usize {
-        let TargetKey { job, instance } = &self.target.key;
-        let of_series = |ordinal: u32| {
-            self.target.sets[ordinal as usize].text_len() + job.len() + instance.len()
-        };
+    /// Charges the labels of the series that have samples to `budget`.
+    fn take_labels(&self, budget: &mut MemoryBudget) -> Result<(), DecodeError> {
         let found = self.ordinals.iter().zip(&self.samples);
-        found
-            .filter(|(_, samples)| !samples.is_empty())
-            .map(|(ordinal, _)| of_series(*ordinal))
-            .sum()
+        found.filter(|(_, samples)| !samples.is_empty()).try_for_each(|(ordinal, _)| {
+            budget.take_labels(self.target.text_len(*ordinal as usize))
+        })
     }
 
     /// The selected samples of a group by ordinal, each list with capacity for `room` samples.
@@ -144,10 +139,10 @@ impl CaptureReader {
             .filter(|(.., wanted)| wanted.contains(&true))
             .map(|(number, target, wanted)| TargetSelection::new(number, target, wanted))
             .collect();
-        let mut budget = self.budget();
+        let mut budget = self.budget_to_select();
         self.fill(&mut picks, range, &mut budget)?;
         for pick in &picks {
-            budget.take(pick.bytes_of_labels(), 1).map_err(|_| self.oversized(SELECTED))?;
+            pick.take_labels(&mut budget).map_err(|_| self.oversized(SELECTED))?;
         }
         let mut found: Vec<Series> = picks.into_iter().flat_map(TargetSelection::series).collect();
         found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));

@@ -304,7 +304,7 @@ mod tests {
         let parts = whole.cut();
         assert_eq!(parts.len(), 3);
         for part in parts {
-            let mut budget = MemoryBudget::of_file(0);
+            let mut budget = MemoryBudget::of_bytes(1 << 28);
             let part = SeriesSegment::decode(&part.encode(1), &mut budget).expect("reads");
             assert!(part.targets.iter().map(|(key, _)| key).eq(&keys));
             for (key, list) in part.targets {

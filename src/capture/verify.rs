@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::damage::TOTALS;
-use super::file::Table;
 use super::{CaptureError, CaptureReader, Damage, database_header};
 
 /// Result of a verification.
@@ -54,12 +53,7 @@ pub fn verify(path: &Path) -> Result<VerifyReport, CaptureError> {
     }
     reader.gaps()?;
     reader.events()?;
-    let marks = reader.file().marks()?;
-    reader.file().rows(Table::Truth, 1..marks.truths.saturating_add(1), |id, payload| {
-        if let Err(why) = payload {
-            found(&format!("truth {id}"), why);
-        }
-    })?;
+    reader.check_truths()?;
     damage.extend(reader.damage());
     damage.sort();
     damage.dedup();

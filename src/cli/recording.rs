@@ -19,7 +19,7 @@ use crate::cli::observed::{Observed, none_succeeded};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::remarks::remark;
 use crate::model::{
-    ClockOffset, Endpoints, RunMeta, SCRAPED, Source, TimeRange, Versions, escape, escape_path,
+    ClockOffset, Endpoints, Gap, RunMeta, SCRAPED, Source, TimeRange, Versions, escape, escape_path,
 };
 use crate::record::{
     self, Copier, Ending, HistoryProgress, LiveFeed, Moment, NodeAnswer, Progress, Recording,
@@ -92,8 +92,8 @@ impl Watchers<'_> {
 }
 
 /// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
-/// asked for and not there. A gap is something: it shows an outage. That no request to PD was ever answered is
-/// more often a wrong URL than one.
+/// asked for and not there. Gaps alone are nothing: what nobody ever saw is more often a wrong URL, or a server that
+/// refuses, than an outage.
 ///
 /// # Errors
 ///
@@ -107,8 +107,8 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     let path = escape_path(path);
     let why = if observed.asked > 0 {
         none_succeeded(observed.asked)
-    } else if observed.gaps.contains(&Source::Prometheus) {
-        return Ok(());
+    } else if let Some(gap) = first_gap(&reader, &Source::Prometheus)? {
+        format!("Prometheus gave no sample ({}: {})", gap.reason, escape(&gap.detail))
     } else if plan.sources.scrapes_alone() {
         "PD listed no member or store that could be scraped".to_owned()
     } else if plan.sources.prometheus.is_none() {
@@ -121,6 +121,11 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
         return Err(CliError::NothingSelected { path, selectors }.into());
     };
     Err(CliError::NothingRecorded { path, why }.into())
+}
+
+/// The first gap of a source.
+fn first_gap(reader: &CaptureReader, source: &Source) -> anyhow::Result<Option<Gap>> {
+    Ok(reader.gaps()?.into_iter().find(|gap| gap.source == *source))
 }
 
 /// The sources of a recording.

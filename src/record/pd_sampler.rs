@@ -26,6 +26,8 @@ const SEND_WITHIN: Duration = Duration::from_secs(30);
 pub struct PdSampler {
     client: PdClient,
     members: Vec<Member>,
+    /// How many members the longest list named.
+    listed: usize,
     addresses: Addresses,
     schedule: PdSchedule,
     leader: Option<String>,
@@ -46,7 +48,19 @@ impl PdSampler {
         members.dedup();
         let (silent, foreign) = (BTreeSet::new(), BTreeSet::new());
         let (leader, failures, last) = (None, BTreeMap::new(), None);
-        Self { client, members, addresses, schedule, leader, silent, foreign, failures, last }
+        let listed = members.len();
+        Self {
+            client,
+            members,
+            listed,
+            addresses,
+            schedule,
+            leader,
+            silent,
+            foreign,
+            failures,
+            last,
+        }
     }
 
     /// The same sampler, which knows why members did not answer before it began, by their names.
@@ -62,6 +76,12 @@ impl PdSampler {
     /// The members as known now, ascending by name.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// How many members the longest list named that a member has answered with; more than are asked where these are
+    /// too many.
+    pub fn listed(&self) -> usize {
+        self.listed
     }
 
     /// The name of the member that led when the members were last asked.
@@ -152,6 +172,8 @@ impl PdSampler {
             .filter_map(|answer| Some((answer, members_view(answer.success()?)?)))
             .filter(|(_, view)| !view.members.is_empty())
             .collect();
+        let most = views.iter().map(|(_, view)| view.members.len()).max();
+        self.listed = self.listed.max(most.unwrap_or(0));
         let followed = if self.addresses != Addresses::Seeds { &views[..] } else { &[] };
         for (answer, view) in followed {
             let asked = Member { name: answer.member.clone(), url: answer.url.clone() };

@@ -22,8 +22,16 @@ pub enum PdUpdate {
     RoundStarted,
     /// One member has answered, or failed, all requests of the round.
     Answered(PdAnswers),
-    /// The round has ended; these are the members as known now.
-    RoundEnded(Vec<Member>),
+    /// The round has ended.
+    RoundEnded(PdMembers),
+}
+
+/// The members as known after a round.
+pub struct PdMembers {
+    /// Those that are asked.
+    pub asked: Vec<Member>,
+    /// How many the longest list of a member named so far.
+    pub listed: usize,
 }
 
 /// The answers of one member in one round, in the order of sending.
@@ -92,7 +100,8 @@ async fn sample(
             () = ask(&mut pd, clocks, &updates) => {}
             () = updates.closed() => return,
         }
-        if updates.send(PdUpdate::RoundEnded(pd.members().to_vec())).is_err() {
+        let members = PdMembers { asked: pd.members().to_vec(), listed: pd.listed() };
+        if updates.send(PdUpdate::RoundEnded(members)).is_err() {
             return;
         }
     }

@@ -13,7 +13,7 @@ use super::copier::{Copier, OpenTick, lock};
 use super::error::RecordError;
 use super::live_copy::{CopyLag, CopyResult, LONGEST_SLICE_MS, PendingCopy, copy};
 use super::pd_sampler::PdSampler;
-use super::pd_sampling::{self, PdAnswers, PdUpdate};
+use super::pd_sampling::{self, PdAnswers, PdMembers, PdUpdate};
 use super::scraping::{Scraping, pause_gap};
 use super::settings::RecordedSettings;
 use crate::model::{
@@ -22,6 +22,7 @@ use crate::model::{
 use crate::record::coverage::{
     Cause, Coverage, Now, PartialGaps, contiguous_from, copy_from, healed,
 };
+use crate::source::MOST_MEMBERS;
 
 mod answers;
 mod scrapes;
@@ -53,6 +54,8 @@ pub struct RecordingState<'a> {
     partial_gaps: PartialGaps,
     member_allowance_ms: i64,
     pd_request_is_running: bool,
+    /// Whether it was noted that PD lists more members than are asked.
+    has_noted_crowd: bool,
     committer: Committer<'a>,
     /// The scrapes; `None` where nothing is scraped.
     scraping: Option<Scraping>,
@@ -87,6 +90,7 @@ impl<'a> RecordingState<'a> {
             partial_gaps: PartialGaps::default(),
             member_allowance_ms: i64::MAX,
             pd_request_is_running: false,
+            has_noted_crowd: false,
             committer,
             scraping: None,
             settings: None,
@@ -370,7 +374,8 @@ impl<'a> RecordingState<'a> {
                 self.add_pd_answers(answers);
                 false
             }
-            PdUpdate::RoundEnded(members) => {
+            PdUpdate::RoundEnded(PdMembers { asked: members, listed }) => {
+                self.note_crowd(listed);
                 if let Some(scraping) = &mut self.scraping {
                     scraping.set_members(&members);
                 }
@@ -434,6 +439,14 @@ impl<'a> RecordingState<'a> {
         if let Some(last) = round.answers.iter().map(PdAnswer::observed).max() {
             let gap = self.coverage.record_failure(source, disk_full(), round.reading(last));
             lock(self.open_tick).tick.gaps.extend(gap);
+        }
+    }
+
+    /// Notes on the timeline, once for a recording, that PD lists more members than are asked.
+    fn note_crowd(&mut self, listed: usize) {
+        if listed > MOST_MEMBERS && !std::mem::replace(&mut self.has_noted_crowd, true) {
+            let text = format!("PD lists {listed} members, of which {MOST_MEMBERS} are asked");
+            self.add_event(self.clocks.read().at, &text);
         }
     }
 

@@ -4,9 +4,10 @@
 
 use std::path::Path;
 
+use crate::capture::CaptureError;
 use crate::diagnose::{Evidence, Target};
 use crate::model::{Labels, StoreId, Timestamp, escape_path};
-use crate::promql::{Engine, EngineOptions};
+use crate::promql::{Engine, EngineOptions, StorageError};
 use crate::rules::{
     self, AlertHistory, AlertState, External, MOST_EVALUATIONS, Near, RuleReport, Settings,
 };
@@ -43,7 +44,7 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
         near: Near::None,
     };
     let report = rules::replay(&files, &storage, &engine, &settings)
-        .map_err(|error| anyhow::anyhow!(error).context(cannot()))?;
+        .map_err(|error| as_it_is(error).context(cannot()))?;
     let fired = report.rules().enumerate().flat_map(|(place, rule)| {
         fires(rule, at).map(move |(when, alert)| (when, place, rule, alert))
     });
@@ -113,6 +114,14 @@ fn stands_for(alert: &str) -> &'static str {
         "MemoryNearQuota" | "MemoryGrowsFast" | "HostOutOfMemory" | "HostLowMemory" => "oom_kill",
         "ProcessorsNearQuota" | "HostBusy" => "cpu_starved",
         _ => "",
+    }
+}
+
+/// The error of a storage; that of a capture decides on the exit code.
+fn as_it_is(error: StorageError) -> anyhow::Error {
+    match error.downcast::<CaptureError>() {
+        Ok(error) => anyhow::Error::new(*error),
+        Err(error) => anyhow::anyhow!(error),
     }
 }
 

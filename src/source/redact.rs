@@ -40,13 +40,15 @@ const BODY_MARGIN: usize = 4096;
 #[derive(Clone)]
 pub struct Redactor {
     secrets: BTreeSet<String>,
+    /// Parts of paths of URLs, which are secrets unless somebody says otherwise.
+    segments: BTreeSet<String>,
     pattern: Option<Regex>,
 }
 
 impl Redactor {
     /// A redactor without secrets, which changes no text.
     pub const fn none() -> Self {
-        Self { secrets: BTreeSet::new(), pattern: None }
+        Self { secrets: BTreeSet::new(), segments: BTreeSet::new(), pattern: None }
     }
 
     /// The secrets that these options send: the token, the password, alone and with its user, and the
@@ -64,7 +66,7 @@ impl Redactor {
             let parts = value.split([' ', '\t', ',', ';', '=', '"']);
             secrets.extend(parts.filter(|part| part.len() >= SHORTEST_PART).map(str::to_owned));
         }
-        Self::new(secrets)
+        Self::new(secrets, BTreeSet::new())
     }
 
     /// The secrets inside a URL: its password, alone and with its user, or its user where that
@@ -81,15 +83,26 @@ impl Redactor {
         }
         secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
         let hidden = url.path().split('/').filter(|segment| !reads_as_words(segment));
-        secrets.extend(hidden.map(decoded));
-        Self::new(secrets)
+        Self::new(secrets, hidden.map(decoded).collect())
     }
 
-    fn new(secrets: BTreeSet<String>) -> Self {
-        let secrets: BTreeSet<String> =
-            secrets.into_iter().filter(|secret| secret.chars().count() >= SHORTEST).collect();
-        let pattern = pattern(&secrets);
-        Self { secrets, pattern }
+    fn new(mut secrets: BTreeSet<String>, mut segments: BTreeSet<String>) -> Self {
+        for set in [&mut secrets, &mut segments] {
+            set.retain(|secret| secret.chars().count() >= SHORTEST);
+        }
+        let pattern = pattern(&secrets.union(&segments).collect());
+        Self { secrets, segments, pattern }
+    }
+
+    /// The same, to which `word` is no secret for standing in the path of a URL. It stays one where it is a password,
+    /// a token or the like as well.
+    #[must_use]
+    pub fn with_public_segment(&self, word: &str) -> Self {
+        if !self.segments.contains(word) {
+            return self.clone();
+        }
+        let segments = self.segments.iter().filter(|segment| *segment != word);
+        Self::new(self.secrets.clone(), segments.cloned().collect())
     }
 
     /// A redactor of these secrets and those of `other`.
@@ -100,8 +113,14 @@ impl Redactor {
 
     /// Adds the secrets of `other`.
     pub fn add(&mut self, other: &Self) {
-        if !other.secrets.is_subset(&self.secrets) {
-            *self = Self::new(self.secrets.union(&other.secrets).cloned().collect());
+        let knows =
+            other.secrets.is_subset(&self.secrets) && other.segments.is_subset(&self.segments);
+        if !knows {
+            let both = |a: &BTreeSet<String>, b| a.union(b).cloned().collect();
+            *self = Self::new(
+                both(&self.secrets, &other.secrets),
+                both(&self.segments, &other.segments),
+            );
         }
     }
 
@@ -150,7 +169,7 @@ impl Redactor {
         };
         let beginnings = self
             .secrets
-            .iter()
+            .union(&self.segments)
             .flat_map(|secret| secret.char_indices().skip(SHORTEST).map(|(end, _)| &secret[..end]));
         let cut = beginnings.filter_map(ends_with).min();
         cut.map_or(text, |at| &text[..at])
@@ -171,7 +190,7 @@ fn title_of_page(text: &str) -> Option<String> {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} secrets", self.secrets.len())
+        write!(formatter, "{} secrets", self.secrets.union(&self.segments).count())
     }
 }
 
@@ -182,11 +201,11 @@ fn basic(user: &str, password: &str) -> [String; 3] {
 }
 
 /// A pattern of all forms of these secrets, the longest first, since one may contain another.
-fn pattern(secrets: &BTreeSet<String>) -> Option<Regex> {
+fn pattern(secrets: &BTreeSet<&String>) -> Option<Regex> {
     if secrets.is_empty() {
         return None;
     }
-    let mut secrets: Vec<&String> = secrets.iter().collect();
+    let mut secrets: Vec<&String> = secrets.iter().copied().collect();
     secrets.sort_by_key(|secret| (std::cmp::Reverse(secret.len()), *secret));
     let mut forms: Vec<String> = secrets.iter().map(|secret| plain(secret)).collect();
     forms.extend(secrets.iter().flat_map(|secret| in_base64(secret)));
@@ -423,6 +442,17 @@ mod tests {
         assert_eq!(redactor.body_start(broken.as_bytes()), format!("{} ", "x".repeat(20)));
         let many = "SECRETTOKEN123 ".repeat(1000);
         assert!(!redactor.body_start(many.as_bytes()).contains("SECR"));
+    }
+
+    #[test]
+    fn a_segment_that_is_public_stays_a_secret_where_it_is_a_password() {
+        let path = Redactor::of_url("https://vm/T0KENaB/S3CRETxy");
+        let shown = path.with_public_segment("T0KENaB");
+        assert_eq!(path.redact("T0KENaB S3CRETxy"), "*** ***");
+        assert_eq!(shown.redact("T0KENaB S3CRETxy"), "T0KENaB ***");
+        assert_eq!(shown.with_public_segment("other").redact("T0KENaB S3CRETxy"), "T0KENaB ***");
+        let both = Redactor::of_url("https://ann:T0KENaB@vm/T0KENaB");
+        assert_eq!(both.with_public_segment("T0KENaB").redact("T0KENaB"), "***");
     }
 
     #[test]

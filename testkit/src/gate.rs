@@ -66,11 +66,22 @@ pub struct GatedPd {
 impl GatedPd {
     /// Starts a PD behind an open gate.
     pub async fn start() -> std::io::Result<Self> {
+        Self::listing(0).await
+    }
+
+    /// As [`start`](Self::start), of a PD that lists so many members beside itself, which refuse connections.
+    pub async fn listing(others: usize) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let gate = Gate::before(&format!("http://{}", listener.local_addr()?)).await?;
         let member = serde_json::json!({ "name": "pd0", "client_urls": [gate.url] });
+        let other = |number| {
+            let url = format!("http://127.0.{}.{}:1", 1 + number / 250, 1 + number % 250);
+            serde_json::json!({ "name": format!("other{number}"), "client_urls": [url] })
+        };
+        let others = (0..others).map(other);
+        let all: Vec<_> = std::iter::once(member.clone()).chain(others).collect();
         let members = serde_json::json!({
-            "header": { "cluster_id": 7 }, "members": [member], "leader": member,
+            "header": { "cluster_id": 7 }, "members": all, "leader": member,
         });
         let members = members.to_string().into_bytes();
         let task = tokio::spawn(accept(listener, move |path, _| {

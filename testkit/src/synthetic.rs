@@ -89,6 +89,11 @@ pub fn up(job: &str) -> Labels {
 
 /// Runs the program under limits of memory and of CPU time in seconds.
 pub fn limited(program: &Path, args: &[&str], cpu_s: u32) -> Result<Output> {
-    let limits = format!("ulimit -v {MOST_KIB}; ulimit -t {cpu_s}; exec \"$0\" \"$@\"");
+    limited_to(program, args, (MOST_KIB, cpu_s))
+}
+
+/// As [`limited`], with the address space that it may take in KiB.
+pub fn limited_to(program: &Path, args: &[&str], (kib, cpu_s): (u64, u32)) -> Result<Output> {
+    let limits = format!("ulimit -v {kib}; ulimit -t {cpu_s}; exec \"$0\" \"$@\"");
     Ok(Command::new("sh").arg("-c").arg(limits).arg(program).args(args).output()?)
 }

@@ -9,7 +9,7 @@ use operator::model::{EncodedLabels, Sample, Timestamp};
 use serde_json::Value;
 
 use testkit::overwrite::{Effect, Part, Place, Rows, judge, overwrite, try_place};
-use testkit::synthetic::{BEGIN_MS, up};
+use testkit::synthetic::{BEGIN_MS, SyntheticCapture, up};
 
 fn bundled(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(format!("{name}.capture"))
@@ -217,4 +217,29 @@ fn samples_that_are_unreadable_are_no_lost_scrapes() {
     assert!(!lost(Second::Whole));
     assert!(lost(Second::Missing));
     assert!(!lost(Second::Overwritten));
+}
+
+#[test]
+fn lost_gaps_and_truths_are_told_by_commands_that_do_not_read_them() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let without = |path: &Path, row: &str| {
+        let connection = rusqlite::Connection::open(path).expect("it opens");
+        connection.execute_batch(&format!("DELETE FROM {row}")).expect("it is a row");
+        path.to_str().expect("a path of ours is text").to_owned()
+    };
+    let path = scratch.path().join("gaps.capture");
+    SyntheticCapture::ten_minutes().gaps(2).write(&path).expect("the capture can be written");
+    let path = without(&path, "gap WHERE id = 1");
+    for command in ["replay", "check"] {
+        let (code, _) = operator(&["rules", command, &path]);
+        assert_eq!(code, Some(3), "{command}");
+    }
+    let (_, told) = operator(&["rules", "replay", &path]);
+    assert!(told.starts_with("damaged: "), "{told}");
+
+    let path = scratch.path().join("truth.capture");
+    std::fs::copy(bundled("chaos-07"), &path).expect("a bundled capture can be copied");
+    let path = without(&path, "truth");
+    let (code, told) = operator(&["show", &path]);
+    assert!(code == Some(3) && told.contains("truth 1"), "{code:?} {told}");
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use operator::model::{Gap, GapReason, Source, TimeRange, Timestamp};
-use testkit::synthetic::{BEGIN_MS, SyntheticCapture, limited, up};
+use testkit::synthetic::{BEGIN_MS, SyntheticCapture, limited, limited_to, up};
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_operator");
 
@@ -100,4 +100,52 @@ fn a_timeline_tells_the_first_and_the_last_of_many_gaps() {
     {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+/// Address space in KiB for a command that has to do with 512 MB, which it shares with the stacks of its threads and
+/// what the allocator keeps apart for each.
+const BOUNDED_KIB: u64 = 768 << 10;
+
+/// What commands say of a capture within that: exit code, stdout with stderr.
+fn bounded(made: SyntheticCapture, commands: &[&[&str]]) -> Vec<(Option<i32>, String)> {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let path = scratch.path().join("bounded.capture");
+    made.write(&path).expect("the capture can be written");
+    let path = path.to_str().expect("a path of ours is text");
+    let told = |command: &&[&str]| {
+        let args: Vec<&str> =
+            command.iter().map(|word| if *word == "RUN" { path } else { word }).collect();
+        let output = limited_to(Path::new(OPERATOR), &args, (BOUNDED_KIB, 4 * MOST_CPU_S));
+        let output = output.expect("the program starts");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    commands.iter().map(told).collect()
+}
+
+#[test]
+fn a_label_of_a_hundred_megabytes_in_a_small_file_is_refused_where_it_would_be_copied() {
+    let long = up("tikv").with(&[("x", &"A".repeat(100_000_000))]);
+    let samples = (0..40).map(|scrape| (BEGIN_MS + scrape * 15_000, 1.0)).collect();
+    let made = SyntheticCapture { series: vec![(long, samples)], ..SyntheticCapture::default() };
+    let commands: [&[&str]; 4] = [
+        &["show", "RUN"],
+        &["rules", "replay", "RUN"],
+        &["replay", "RUN"],
+        &["query", "RUN", "up"],
+    ];
+    let told = bounded(made, &commands);
+    let codes: Vec<_> = told.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, [Some(0), Some(3), Some(3), Some(3)]);
+    for (_, text) in &told[1..] {
+        assert!(text.contains("what was selected takes more memory than a file of its size"));
+    }
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn a_replay_holds_many_gaps_and_no_tree_of_json_of_them() {
+    let made = SyntheticCapture::ten_minutes().gaps(300_000);
+    let told = bounded(made, &[&["replay", "RUN"]]);
+    assert!(matches!(told[0].0, Some(0 | 10 | 11)), "{:?} {} bytes", told[0].0, told[0].1.len());
 }

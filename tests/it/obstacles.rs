@@ -15,6 +15,7 @@ use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use serde_json::Value;
+use testkit::clock::wall_clock;
 
 /// The answer of a server that is neither PD nor Prometheus.
 const NOT_FOUND: &[u8] = b"HTTP/1.1 404 x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -290,10 +291,9 @@ fn a_recording_says_why_prometheus_cannot_be_read_and_what_to_do() {
     assert!(errors.contains("hint: use http://"), "{errors}");
 }
 
-#[test]
-fn a_recording_with_nothing_in_it_has_an_exit_code_and_names_its_selectors() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let port = server(|mut stream| {
+/// A Prometheus without series, which is too busy for requests with this word in them.
+fn empty_prometheus(refused: Option<&'static str>) -> u16 {
+    server(move |mut stream| {
         // Queries are posted; one read holds the head and the short body.
         let mut request = [0; 4096];
         let length = stream.read(&mut request)?;
@@ -301,8 +301,15 @@ fn a_recording_with_nothing_in_it_has_an_exit_code_and_names_its_selectors() {
         if request.contains("/api/v1/read") {
             return stream.write_all(NOT_FOUND);
         }
+        let now = wall_clock().as_millis() / 1_000;
+        let time = format!(
+            r#"{{"status":"success","data":{{"resultType":"scalar","result":[{now},"{now}"]}}}}"#
+        );
         let body = if request.contains("time%28%29") || request.contains("scalar") {
-            r#"{"status":"success","data":{"resultType":"scalar","result":[1795000000,"1795000000"]}}"#
+            time.as_str()
+        } else if refused.is_some_and(|word| request.contains(word)) {
+            let head = "HTTP/1.1 503 x\r\ncontent-length: 4\r\nconnection: close";
+            return write!(stream, "{head}\r\n\r\nbusy");
         } else if request.contains("%5B") {
             r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#
         } else {
@@ -313,8 +320,13 @@ fn a_recording_with_nothing_in_it_has_an_exit_code_and_names_its_selectors() {
             "HTTP/1.1 200 x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         )
-    });
-    let url = format!("http://127.0.0.1:{port}");
+    })
+}
+
+#[test]
+fn a_recording_with_nothing_in_it_has_an_exit_code_and_names_its_selectors() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("http://127.0.0.1:{}", empty_prometheus(None));
     for (run, span) in [("void", ["--from", "-1m"]), ("live", ["--for", "2s"])] {
         let args = ["record", "--run", run, "--prometheus", &url, "--no-default-match"];
         let args = [&args[..], &["--match", "{job=\"nobody\"}"], &span].concat();
@@ -326,4 +338,30 @@ fn a_recording_with_nothing_in_it_has_an_exit_code_and_names_its_selectors() {
     let runs = operator(folder.path(), &["runs"]);
     let runs = String::from_utf8_lossy(&runs.stdout).into_owned();
     assert!(runs.contains("void") && !runs.contains("1970"), "{runs}");
+}
+
+#[test]
+fn a_recording_of_gaps_alone_holds_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("http://127.0.0.1:{}", empty_prometheus(Some("nobody")));
+    let args = ["record", "--run", "a", "--prometheus", &url, "--for", "2s", "--no-default-match"];
+    let output = operator(folder.path(), &[&args[..], &["--match", "{job=\"nobody\"}"]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(13), "{errors}");
+    assert!(errors.contains("Prometheus gave no sample (status: "), "{errors}");
+    let shown = operator(folder.path(), &["show", "a"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("1 gap\n"), "{shown}");
+}
+
+#[test]
+fn the_name_of_a_run_is_told_also_where_a_part_of_a_url_is_the_same_word() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("http://127.0.0.1:{}/T0KENaB/S3CRETxy", empty_prometheus(None));
+    let args = ["record", "--run", "T0KENaB", "--prometheus", &url, "--for", "1s"];
+    let output = operator(folder.path(), &args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(13), "{errors}");
+    assert!(errors.contains("captures/T0KENaB.capture"), "{errors}");
+    assert!(!errors.contains("S3CRETxy"), "{errors}");
 }

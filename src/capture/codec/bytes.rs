@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::io;
 
+use super::super::memory_budget::MemoryBudget;
+
 /// Stored bytes are not in the form that the format requires; the text names the check that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -174,6 +176,17 @@ pub fn unpack(cursor: &mut Cursor<'_>, limit: usize) -> Result<Vec<u8>, DecodeEr
         .map_err(|_| DecodeError("no memory to unpack"))?
         .map_err(|_| DecodeError("is not a zstd frame of the stated length"))?;
     if plain.len() == length { Ok(plain) } else { Err(DecodeError("unpacks to another length")) }
+}
+
+/// As [`unpack`], of a whole blob whose content is held from then on: what it claims has to fit into `budget`.
+pub fn unpack_within(
+    blob: &[u8],
+    limit: usize,
+    budget: &MemoryBudget,
+) -> Result<Vec<u8>, DecodeError> {
+    let claimed = Cursor::new(blob).varint()?;
+    budget.allow(1, usize::try_from(claimed).unwrap_or(usize::MAX))?;
+    unpack(&mut Cursor::new(blob), limit)
 }
 
 /// Lends the decompressor of this thread. It is kept, since making one takes longer than to unpack a small blob.

@@ -1,7 +1,7 @@
 //! The journal blob: the samples of one target in one tick, scrape by scrape.
 
 use super::super::memory_budget::MemoryBudget;
-use super::bytes::{Cursor, DecodeError, pack, put_signed, put_varint, unpack};
+use super::bytes::{Cursor, DecodeError, pack, put_signed, put_varint, unpack_within};
 
 /// Most bytes that a journal blob may unpack to.
 const MAX_UNPACKED: usize = 1 << 28;
@@ -64,7 +64,8 @@ pub fn decode_journal(
     series: usize,
     budget: &mut MemoryBudget,
 ) -> Result<Vec<JournalRow>, DecodeError> {
-    let plain = unpack(&mut Cursor::new(blob), MAX_UNPACKED)?;
+    // A sample takes more in memory than in these bytes.
+    let plain = unpack_within(blob, MAX_UNPACKED, budget)?;
     let mut cursor = Cursor::new(&plain);
     let mut rows: Vec<JournalRow> = Vec::new();
     let mut at = 0_i64;

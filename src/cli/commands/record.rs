@@ -27,7 +27,7 @@ use crate::cli::observed::observes_anything;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
-use crate::cli::terminal::remarks::remark;
+use crate::cli::terminal::remarks::{self, remark};
 use crate::cli::{Global, clock};
 use crate::model::{RunName, TimeRange, Timestamp, escape, escape_path, shell_word};
 use crate::pd::{self, Pasted};
@@ -185,6 +185,7 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     let around = args.around.around()?;
     let zone = args.logs.tz.map(|zone| zone.at(now)).unwrap_or_default();
     let plan = plan::plan(global, args.live, PastArgs { zone, ..args.past }, now)?;
+    remarks::show_run(&plan.run.to_string());
     // Read before the recording, so that a mistyped path costs none.
     args.logs.files()?;
     let has_logs = !args.logs.is_empty();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::capture::CaptureReader;
+use crate::capture::{CaptureError, CaptureReader};
 use crate::cli::commands::rules_test;
 use crate::cli::commands::rules_test::TestArgs;
 use crate::cli::config::file::read_up_to;
@@ -330,6 +330,8 @@ impl Replayed {
                 Some(nodes.stores[store].name())
             });
         }
+        // No rule reads gaps, but where one is lost, what rules found absent may not have been observed.
+        reader.gaps()?;
         Ok(Self {
             run: reader.meta().run.to_string(),
             report,
@@ -370,7 +372,14 @@ fn cannot_replay(error: StorageError) -> anyhow::Error {
             );
             CliError::Usage(text).into()
         }
-        Err(error) => anyhow::anyhow!(error).context("cannot read series"),
+        Err(error) => {
+            // As what it is, it has an exit code.
+            let error = match error.downcast::<CaptureError>() {
+                Ok(error) => anyhow::Error::new(*error),
+                Err(error) => anyhow::anyhow!(error),
+            };
+            error.context("cannot read series")
+        }
     }
 }
 

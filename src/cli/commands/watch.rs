@@ -198,6 +198,7 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
         Notified { command: args.exec, command_timeout, command_output, webhook, alertmanager };
     let now = clock::now();
     let mut plan = plan::live_plan(global, args.live, now)?;
+    remarks::show_run(&plan.run.to_string());
     let run = plan.run.clone();
     let retention = plan.retention.context("what is watched is kept for a time")?;
     let _lock = RunLock::take(&global.dir, &run)?;

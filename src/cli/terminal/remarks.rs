@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use tracing::field::Field;
 use tracing_subscriber::field::MakeExt;
@@ -24,9 +24,24 @@ use crate::source::Redactor;
 /// the events of libraries.
 static HIDDEN: RwLock<Redactor> = RwLock::new(Redactor::none());
 
+/// The name of the run that is recorded, which is no secret where a path of a URL has it too: without it, nobody could
+/// repeat a command that a remark advises.
+static RUN: OnceLock<String> = OnceLock::new();
+
 /// Removes these secrets from every remark from now on.
 pub fn hide(secrets: &Redactor) {
-    HIDDEN.write().unwrap_or_else(PoisonError::into_inner).add(secrets);
+    let mut hidden = HIDDEN.write().unwrap_or_else(PoisonError::into_inner);
+    hidden.add(secrets);
+    if let Some(run) = RUN.get() {
+        *hidden = hidden.with_public_segment(run);
+    }
+}
+
+/// Shows the name of the run in every remark, also where a part of a URL is the same word. Only the first name counts.
+pub fn show_run(name: &str) {
+    let run = RUN.get_or_init(|| name.to_owned());
+    let mut hidden = HIDDEN.write().unwrap_or_else(PoisonError::into_inner);
+    *hidden = hidden.with_public_segment(run);
 }
 
 /// Writes a line to stderr, which is broken where it is longer than a line of the terminal.

@@ -260,6 +260,26 @@ async fn signals_end_a_recorder_that_copies_the_past_from_a_server_that_hangs() 
     assert_eq!(scene.left_beside(), [""; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn members_beyond_those_that_are_asked_are_noted_in_the_capture() {
+    let scene = Scene::new().await;
+    let pd = GatedPd::listing(99).await.expect("a port is free");
+    let mut arguments = scene.arguments();
+    arguments.extend(["--pd".to_owned(), pd.gate.url.clone()]);
+    let mut recorder = Program::start(operator().args(arguments));
+    recorder.event("answers of PD", |event| event["pd_answers"].as_u64() > Some(0)).await;
+    recorder.event("a copy", copied).await;
+    recorder.signal("TERM");
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    let reader = CaptureReader::open(&scene.path()).expect("it opens");
+    let note = "PD lists 100 members, of which 64 are asked";
+    let events = reader.events().expect("events read");
+    assert_eq!(events.iter().filter(|event| event.text == note).count(), 1, "{events:?}");
+    let shown = operator().arg("show").arg(scene.path()).output().expect("it starts");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(note));
+}
+
 /// Asks it to stop, and sees it end before the request that hangs would have.
 async fn ended_by_a_signal(recorder: &mut Program) -> program::Ended {
     recorder.signal("TERM");
