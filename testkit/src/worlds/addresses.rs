@@ -51,7 +51,7 @@ pub(super) fn two_on_a_host(run: &mut Run) {
     rename(run, |node| {
         let (number, port_offset) = (node.index / 2 + 1, node.index % 2 + 1);
         let listed = format!("10.0.1.{number}");
-        let instance = format!("db{number}.example.com:{}", node.port() + port_offset);
+        let instance = format!("db{number}.acme.internal:{}", node.port() + port_offset);
         let labels = vec![("job", node.component.to_owned()), ("instance", instance)];
         let member = tiup_member(node, &listed);
         let member = if member.is_empty() { member } else { format!("{member}{port_offset}") };
@@ -64,7 +64,7 @@ pub(super) fn names_for_ips(run: &mut Run) {
     rename(run, |node| {
         let listed = format!("10.0.1.{}", ip(node));
         let letter = char::from(b'a' + (node.index * 3 % 5) as u8);
-        let instance = format!("{}-{letter}.example.com:{}", node.component, node.port());
+        let instance = format!("{}-{letter}.acme.internal:{}", node.component, node.port());
         let labels = vec![("job", node.component.to_owned()), ("instance", instance)];
         Named { member: tiup_member(node, &listed), ..Named::new(node, listed, labels) }
     });

@@ -137,12 +137,12 @@ pub(super) fn federated_as_exported(run: &mut Run) {
         let (job, instance) = (label("job"), label("instance"));
         series.labels = series.labels.with(&[
             ("job", "federate"),
-            ("instance", "prometheus-0.example.com:9090"),
+            ("instance", "prometheus-0.acme.internal:9090"),
             ("exported_job", &job),
             ("exported_instance", &instance),
         ]);
     }
-    let own = [("job", "federate"), ("instance", "prometheus-0.example.com:9090")];
+    let own = [("job", "federate"), ("instance", "prometheus-0.acme.internal:9090")];
     add_target(run, &own, 15);
     run.series.sort_by(|a, b| a.labels.cmp(&b.labels));
 }

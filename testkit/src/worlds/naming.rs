@@ -181,7 +181,7 @@ pub(super) fn host_instances(run: &mut Run) {
     rename(run, |node| {
         let host = format!("db-{}", node.index);
         let labels = vec![("job", node.component.to_owned()), ("instance", host.clone())];
-        Named::new(node, format!("{host}.example.com"), labels)
+        Named::new(node, format!("{host}.acme.internal"), labels)
     });
 }
 

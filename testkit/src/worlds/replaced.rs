@@ -33,7 +33,7 @@ pub(super) fn node_replaced(run: &mut Run) {
 /// PD knows DNS names, and Prometheus knows IPs.
 pub(super) fn node_replaced_unnamed(run: &mut Run) {
     dns(run);
-    replace(run, ["tikv-before.db.example.com", "tikv-after.db.example.com"]);
+    replace(run, ["tikv-before.db.acme.internal", "tikv-after.db.acme.internal"]);
 }
 
 fn replace(run: &mut Run, [before, after]: [&'static str; 2]) {
