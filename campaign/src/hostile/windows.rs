@@ -85,7 +85,7 @@ fn refused(scene: &Scene, name: &str, capture: &str) -> Result<Row> {
     let args = ["rules", "replay", capture, "--from", "1900-01-01T00:00:00Z"];
     let output = limited(&scene.operator, &args, MOST_CPU_S)?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let says = ["--from", "--to", "--interval"].iter().all(|flag| text.contains(flag));
+    let says = ["--from", "--to", "--step"].iter().all(|flag| text.contains(flag));
     Ok(Row {
         tried: format!("a sample of {name}: rules over all of it"),
         seen: text.lines().next().unwrap_or_default().to_owned(),
