@@ -31,6 +31,7 @@ mod promql;
 mod promqltest;
 mod quiet;
 mod rebuilt;
+mod remote_write;
 mod rules;
 mod share;
 mod size;

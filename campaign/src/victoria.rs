@@ -8,11 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use operator::model::Series;
 
 use super::formats::bytes_under;
-use testkit::capture_server::put_series;
+use super::remote_write;
 use testkit::process::{interrupt, port_of};
-
-/// Series in one remote write: an answer of a megabyte or so.
-const SERIES_PER_WRITE: usize = 2_000;
 
 /// A server that does not outlive its measurement.
 pub struct Victoria {
@@ -74,29 +71,12 @@ impl Victoria {
 
     /// Gives it samples, by remote write.
     pub async fn write_all(&self, series: &[Series]) -> Result<()> {
-        for part in series.chunks(SERIES_PER_WRITE) {
-            self.write(part).await?;
-        }
-        Ok(())
+        remote_write::write_all(&self.http, &format!("{}/api/v1/write", self.url), series).await
     }
 
     /// Makes what it was given visible to readers.
     pub async fn flush(&self) -> Result<()> {
         self.get("/internal/force_flush").await.map(drop)
-    }
-
-    /// Remote write: a `WriteRequest` has the form of a remote read's result.
-    async fn write(&self, series: &[Series]) -> Result<()> {
-        let mut request = Vec::new();
-        for one in series {
-            let mut labels = Vec::new();
-            one.labels.encode(&mut labels);
-            put_series(&mut request, &labels, &one.samples);
-        }
-        let body = snap::raw::Encoder::new().compress_vec(&request)?;
-        let url = format!("{}/api/v1/write", self.url);
-        self.http.post(url).body(body).send().await?.error_for_status()?;
-        Ok(())
     }
 
     /// Waits until all samples lie in its files, merged.
