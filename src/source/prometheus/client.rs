@@ -74,12 +74,19 @@ impl PrometheusClient {
     }
 
     /// The server's version, such as `2.42.0`. Only the major version, such as `3`, where the server does
-    /// not report it: builds without linker flags and some compatible servers do not. `None` where
-    /// neither can be determined.
+    /// not report it: builds without linker flags and some compatible servers do not. Where a compatible server
+    /// reports a version that is not Prometheus's, as Thanos and VictoriaMetrics do, the generation of PromQL that it
+    /// evaluates stands behind: `0.42.4 (PromQL 3)`. `None` where neither can be determined.
     pub async fn version(&self) -> Option<String> {
-        match self.build_info().await {
-            Ok(version) if !version.is_empty() => Some(version),
-            _ => self.major().await.map(str::to_owned),
+        let version = self.build_info().await.ok().filter(|version| !version.is_empty());
+        let major = self.major().await;
+        match (version, major) {
+            (Some(version), Some(major))
+                if version.trim_start_matches('v').split('.').next() != Some(major) =>
+            {
+                Some(format!("{version} (PromQL {major})"))
+            }
+            (version, major) => version.or(major.map(str::to_owned)),
         }
     }
 
