@@ -287,7 +287,10 @@ impl PrometheusClient {
         let start = scrapes.values().filter_map(before).min().unwrap_or(range.start);
         let wider = TimeRange::new(start, range.end);
         let mut found = self.query_matrix(selector, wider, counted).await?;
-        infer_staleness(&mut found, &scrapes);
+        // A server that merges replicas decides anew in each window which one it follows first, so that the scrapes
+        // are those of the same window.
+        let up = self.query_matrix(&selector.scrapes(), wider, counted).await?;
+        infer_staleness(&mut found, &query::scrapes(&up));
         let mut encoded = Vec::new();
         for mut series in found {
             series.samples.retain(|sample| range.contains(sample.at));
