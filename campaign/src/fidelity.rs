@@ -101,6 +101,8 @@ impl SeriesSink for Collect<'_> {
     fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
 
     fn unreadable(&mut self, _: &str, _: &str) {}
+
+    fn incomplete(&mut self, _: &str) {}
 }
 
 /// Records all of a server's samples into a new capture. Returns how long it took.

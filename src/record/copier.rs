@@ -89,6 +89,8 @@ struct SkippedSeries {
     unreadable: BTreeSet<String>,
     /// The number of further series that cannot be read.
     further: u64,
+    /// Why answers may lack something, in the server's words; at most [`MOST_NAMED`].
+    incomplete: BTreeSet<String>,
 }
 
 impl SkippedSeries {
@@ -127,6 +129,12 @@ impl SkippedSeries {
             };
             let detail = format!("series that cannot be read: {}{further}", names.join(", "));
             gaps.push(gap(GapReason::Other, detail));
+        }
+        for why in &self.incomplete {
+            gaps.push(gap(
+                GapReason::Other,
+                format!("the server did not answer completely: {why}"),
+            ));
         }
         gaps
     }
@@ -358,6 +366,12 @@ impl SeriesSink for TickSink<'_> {
 
     fn unreadable(&mut self, series: &str, why: &str) {
         self.skipped.add_unreadable(series, why);
+    }
+
+    fn incomplete(&mut self, why: &str) {
+        if self.skipped.incomplete.len() < MOST_NAMED {
+            self.skipped.incomplete.insert(why.to_owned());
+        }
     }
 }
 

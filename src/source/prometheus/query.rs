@@ -29,6 +29,9 @@ pub(super) struct ApiAnswer<T> {
     pub(super) error: String,
     #[serde(default)]
     pub(super) warnings: Vec<String>,
+    /// VictoriaMetrics's cluster says so where a storage node does not answer.
+    #[serde(default, rename = "isPartial")]
+    pub(super) is_partial: bool,
 }
 
 /// The data of an instant query over a range vector.
