@@ -1,6 +1,7 @@
-//! Servers behind which a part is down, with the answers that Thanos 0.42.4 was seen to give.
+//! Servers behind which a part is down, with the answers that Thanos 0.42.4 and VictoriaMetrics 1.150.0 were seen to give.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use operator::capture::{CaptureReader, CaptureWriter};
 use operator::model::{Gap, GapReason, TimeRange, Timestamp};
@@ -67,6 +68,37 @@ async fn copied(url: &str, mode: ReadMode) -> (Vec<Gap>, usize) {
     let series = reader.select(&[], TimeRange::ALL).expect("samples read");
     let samples = series.iter().map(|one| one.samples.len()).sum();
     (reader.gaps().expect("gaps read"), samples)
+}
+
+/// What `vmselect` answers to an export while one of its storage nodes is down.
+const NODE_IS_DOWN: &str = "error when exporting data on the time range (start=0, end=59999): cannot fetch data for \
+    \"accountID=0, projectID=0, filters=[{job=\\\"a\\\"}]\": error occured during search: cannot fetch query results from \
+    vmstorage nodes: cannot perform search on vmstorage 127.0.0.1:8401: cannot obtain connection from a pool: cannot \
+    dial 127.0.0.1:8401: dial tcp4 127.0.0.1:8401: connect: connection refused\n";
+
+#[tokio::test]
+async fn a_storage_node_that_is_down_is_waited_for_and_not_taken_for_a_limit() {
+    let refused = AtomicUsize::new(0);
+    let url = serve(move |path| match path {
+        // The names are answered in part; as many exports are refused as a window of a minute is split into.
+        "/api/v1/label/__name__/values" => (
+            "200 OK",
+            "application/json",
+            r#"{"status":"success","isPartial":true,"data":["m"]}"#.to_owned(),
+        ),
+        "/api/v1/export" if refused.fetch_add(1, Ordering::SeqCst) < 3 => {
+            ("503 Service Unavailable", "text/plain; charset=utf-8", NODE_IS_DOWN.to_owned())
+        }
+        _ => (
+            "200 OK",
+            "application/stream+json; charset=utf-8",
+            "{\"metric\":{\"__name__\":\"m\",\"job\":\"a\"},\"values\":[1.5],\"timestamps\":[15000]}\n"
+                .to_owned(),
+        ),
+    })
+    .await;
+    let (gaps, samples) = copied(&url, ReadMode::Export).await;
+    assert_eq!((gaps, samples), (vec![], 1), "it is copied once the node is back");
 }
 
 const JSON: &str = "application/json";

@@ -10,7 +10,7 @@ use super::proto::{self, Accept, Chunk, ChunkKind, Histograms};
 use super::query::{self, MatrixData, Unreadable, infer_staleness, put_in_order};
 use super::selector::Selector;
 use super::xor;
-use crate::model::{EncodedLabels, Sample, Series, TimeRange};
+use crate::model::{EncodedLabels, Sample, Series, TimeRange, Timestamp};
 use crate::source::SourceError;
 use crate::source::http::AnswerStream;
 use crate::source::protobuf::BrokenMessage;
@@ -193,6 +193,21 @@ impl PrometheusClient {
             }
         }
         Ok(counted.stats)
+    }
+
+    /// Reads what `selectors` find at one instant, and drops it: an answer that is never too large.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_one_instant(
+        &self,
+        mode: ReadMode,
+        selectors: &[Selector],
+        at: Timestamp,
+    ) -> Result<(), SourceError> {
+        let range = TimeRange::new(at, at.saturating_add_millis(1));
+        self.read(mode, selectors, range, &mut Dropped).await.map(drop)
     }
 
     /// Makes one remote read. Returns the kind of answer that the server sent.
