@@ -24,6 +24,9 @@ async fn write(http: &reqwest::Client, url: &str, series: &[Series]) -> Result<(
         put_series(&mut request, &labels, &one.samples);
     }
     let body = snap::raw::Encoder::new().compress_vec(&request)?;
-    http.post(url).body(body).send().await?.error_for_status()?;
+    let headers = [("content-type", "application/x-protobuf"), ("content-encoding", "snappy")];
+    let asked =
+        headers.iter().fold(http.post(url), |asked, (name, value)| asked.header(*name, *value));
+    asked.body(body).send().await?.error_for_status()?;
     Ok(())
 }
