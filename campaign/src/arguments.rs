@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::build::Part;
 
@@ -19,6 +19,8 @@ pub enum Task {
     Sources {
         /// A folder of runs
         folder: PathBuf,
+        #[command(flatten)]
+        programs: Programs,
     },
     /// What a capture of each run takes, beside other formats that hold the same samples
     Size {
@@ -221,6 +223,20 @@ pub enum Task {
     /// Campaigns over captures, their verdicts and their exports
     #[command(flatten)]
     OfCaptures(OfCaptures),
+}
+
+/// Servers that no package of Debian has, or not this version of them. What is not given is not tried.
+#[derive(Args)]
+pub struct Programs {
+    /// Thanos: a querier over two replicas with a sidecar each
+    #[arg(long, value_name = "PROGRAM")]
+    pub thanos: Option<PathBuf>,
+    /// VictoriaMetrics, beside Debian's
+    #[arg(long, value_name = "PROGRAM")]
+    pub victoria: Option<PathBuf>,
+    /// A folder with `vminsert`, `vmselect` and `vmstorage`, VictoriaMetrics's cluster
+    #[arg(long, value_name = "FOLDER")]
+    pub victoria_cluster: Option<PathBuf>,
 }
 
 /// Campaigns over captures: what diagnosis makes of them, and what exports of them hold.

@@ -19,7 +19,7 @@ pub const SAMPLES: Column = column("samples", 9, |found, _| found.samples.to_str
 pub const MISSING: Column = column("missing", 7, |found, _| found.missing.to_string());
 pub const EXTRA: Column = column("extra", 5, |found, _| found.extra.to_string());
 pub const DIFFER: Column = column("differ", 7, |found, _| found.differ.to_string());
-/// Of those that differ, numbers that are equal to twelve digits.
+/// Of those that differ, numbers that are equal but for the digits that VictoriaMetrics keeps.
 pub const ROUNDED: Column = column("rounded", 7, |found, _| found.rounded.to_string());
 /// The largest difference of two numbers, as a part of the value.
 pub const FURTHEST: Column = column("furthest", 8, |found, _| format!("{:.1e}", found.furthest));

@@ -1,5 +1,6 @@
 //! Whether what is recorded equals what Prometheus itself returns, sample by sample.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ pub async fn run(runs: &[PathBuf]) -> Result<()> {
         let truth = remote_read::read_everything(&server.url, window).await?;
         for mode in MODES {
             let path = scratch.path().join(format!("{}.capture", mode.name()));
-            let took = record(&server.url, mode, window, &path).await?;
+            let took = record(&server.url, mode, window, &path).await?.took;
             let found = remote_read::compare(&truth, &CaptureReader::open(&path)?)?;
             let numbers = numbers(&COLUMNS, &found, took);
             println!("{:<8} {:<20}{numbers}", super::name_of(run), mode.name());
@@ -90,6 +91,7 @@ pub fn is_sound(mode: ReadMode, found: &Comparison) -> bool {
 struct Collect<'a> {
     writer: &'a mut CaptureWriter,
     tick: &'a mut Tick,
+    incomplete: &'a mut BTreeSet<String>,
 }
 
 impl SeriesSink for Collect<'_> {
@@ -101,10 +103,22 @@ impl SeriesSink for Collect<'_> {
     fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
 
     fn unreadable(&mut self, _: &str, _: &str) {}
+
+    fn incomplete(&mut self, why: &str) {
+        self.incomplete.insert(why.to_owned());
+    }
 }
 
-/// Records all of a server's samples into a new capture. Returns how long it took.
-pub async fn record(url: &str, mode: ReadMode, window: TimeRange, path: &Path) -> Result<Duration> {
+/// How all of a server's samples were recorded.
+pub struct Recorded {
+    /// How long that took.
+    pub took: Duration,
+    /// Why something may be missing, in the server's words.
+    pub incomplete: BTreeSet<String>,
+}
+
+/// Records all of a server's samples into a new capture.
+pub async fn record(url: &str, mode: ReadMode, window: TimeRange, path: &Path) -> Result<Recorded> {
     // The machine may be busy with other campaigns; what is measured is not its patience.
     let options = HttpOptions { timeout: Duration::from_secs(600), ..HttpOptions::default() };
     let client = PrometheusClient::new(url, &options)?;
@@ -127,15 +141,16 @@ pub async fn record(url: &str, mode: ReadMode, window: TimeRange, path: &Path) -
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
     let begun = Instant::now();
     let mut writer = CaptureWriter::create(path, meta)?;
-    let mut start = window.start;
+    let (mut start, mut incomplete) = (window.start, BTreeSet::new());
     while start < window.end {
         let end = (start + 120_000).min(window.end);
         let mut tick = Tick { copied_through: Some(end), ..Tick::default() };
-        let mut sink = Collect { writer: &mut writer, tick: &mut tick };
+        let mut sink =
+            Collect { writer: &mut writer, tick: &mut tick, incomplete: &mut incomplete };
         client.read(mode, &everything, TimeRange::new(start, end), &mut sink).await?;
         writer.commit(tick)?;
         start = end;
     }
     writer.finish()?;
-    Ok(begun.elapsed())
+    Ok(Recorded { took: begun.elapsed(), incomplete })
 }

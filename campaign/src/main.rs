@@ -31,12 +31,15 @@ mod promql;
 mod promqltest;
 mod quiet;
 mod rebuilt;
+mod remote_write;
 mod rules;
+mod server;
 mod share;
 mod size;
 mod sizes;
 mod sources;
 mod speed;
+mod thanos;
 mod victoria;
 mod watching;
 mod worlds;
@@ -54,7 +57,9 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     match Task::parse() {
         Task::Fidelity { folder } => runtime.block_on(fidelity::run(&runs_in(&folder)?)),
-        Task::Sources { folder } => runtime.block_on(sources::run(&runs_in(&folder)?)),
+        Task::Sources { folder, programs } => {
+            runtime.block_on(sources::run(&runs_in(&folder)?, &programs))
+        }
         Task::Size { folder } => runtime.block_on(size::run(&runs_in(&folder)?)),
         Task::Speed { folder } => speed::run(&folder),
         Task::Clients { folder } => {

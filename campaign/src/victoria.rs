@@ -1,102 +1,71 @@
-//! A real VictoriaMetrics that is given the same samples.
+//! A real VictoriaMetrics that is given the same samples: one process, or a cluster.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use operator::model::Series;
 
 use super::formats::bytes_under;
-use testkit::capture_server::put_series;
-use testkit::process::{interrupt, port_of};
+use super::remote_write;
+use super::server::{Server, client, get, wait_until};
 
-/// Series in one remote write: an answer of a megabyte or so.
-const SERIES_PER_WRITE: usize = 2_000;
+/// The program of Debian's package `victoria-metrics`.
+pub const DEBIANS: &str = "victoria-metrics";
+
+/// Where a storage node listens for `vminsert` and for `vmselect`: addresses tell its ports apart.
+const FOR_INSERT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const FOR_SELECT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
 /// A server that does not outlive its measurement.
 pub struct Victoria {
-    child: Child,
+    server: Server,
     /// Its base URL, without a slash at the end.
     pub url: String,
     http: reqwest::Client,
-}
-
-impl Drop for Victoria {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// Bytes of VictoriaMetrics's directory once it holds these samples, merged as far as it merges,
 /// without the caches that it makes anew.
 pub async fn victoria_bytes(series: &[Series], scratch: &Path) -> Result<u64> {
     let folder = scratch.join("victoria");
-    let mut server = Victoria::start(&folder).await?;
+    let mut server = Victoria::start(Path::new(DEBIANS), &folder).await?;
     server.write_all(series).await?;
     let expected: usize = series.iter().map(|one| one.samples.len()).sum();
     server.settle(expected as u64).await?;
-    server.stop()?;
+    server.server.stop()?;
     bytes_under(&folder, "cache")
 }
 
 impl Victoria {
     /// Starts without samples, with its data in `folder`.
-    pub async fn start(folder: &Path) -> Result<Self> {
-        let child = Command::new("victoria-metrics")
-            .arg(format!("-storageDataPath={}", folder.display()))
-            .arg("-httpListenAddr=127.0.0.1:0")
-            .arg("-retentionPeriod=100y")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot start victoria-metrics: install Debian's package victoria-metrics")?;
-        // The provider is the process's; a second installation fails and changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let mut server = Self { child, url: String::new(), http };
-        let port = port_of(&mut server.child).await.context("victoria-metrics")?;
-        server.url = format!("http://127.0.0.1:{port}");
-        for _ in 0..300 {
-            if server.get("/health").await.is_ok() {
-                return Ok(server);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        bail!("victoria-metrics did not become ready in 30 s")
+    pub async fn start(program: &Path, folder: &Path) -> Result<Self> {
+        let arguments = [
+            format!("-storageDataPath={}", folder.display()),
+            "-httpListenAddr=127.0.0.1:0".to_owned(),
+            "-retentionPeriod=100y".to_owned(),
+        ];
+        let mut server = Server::start(program, &arguments)
+            .context("the program of Debian is in its package victoria-metrics")?;
+        let http = client()?;
+        let url = format!("http://127.0.0.1:{}", server.port().await?);
+        wait_until(&http, &format!("{url}/health"), |_| true).await?;
+        Ok(Self { server, url, http })
     }
 
     async fn get(&self, path: &str) -> Result<String> {
-        let answer = self.http.get(format!("{}{path}", self.url)).send().await?;
-        Ok(answer.error_for_status()?.text().await?)
+        get(&self.http, &format!("{}{path}", self.url)).await
     }
 
     /// Gives it samples, by remote write.
     pub async fn write_all(&self, series: &[Series]) -> Result<()> {
-        for part in series.chunks(SERIES_PER_WRITE) {
-            self.write(part).await?;
-        }
-        Ok(())
+        remote_write::write_all(&self.http, &format!("{}/api/v1/write", self.url), series).await
     }
 
     /// Makes what it was given visible to readers.
     pub async fn flush(&self) -> Result<()> {
         self.get("/internal/force_flush").await.map(drop)
-    }
-
-    /// Remote write: a `WriteRequest` has the form of a remote read's result.
-    async fn write(&self, series: &[Series]) -> Result<()> {
-        let mut request = Vec::new();
-        for one in series {
-            let mut labels = Vec::new();
-            one.labels.encode(&mut labels);
-            put_series(&mut request, &labels, &one.samples);
-        }
-        let body = snap::raw::Encoder::new().compress_vec(&request)?;
-        let url = format!("{}/api/v1/write", self.url);
-        self.http.post(url).body(body).send().await?.error_for_status()?;
-        Ok(())
     }
 
     /// Waits until all samples lie in its files, merged.
@@ -119,11 +88,79 @@ impl Victoria {
         }
         bail!("victoria-metrics merges for a minute")
     }
+}
 
-    /// Ends it as its init script would, so that all is on disk.
-    fn stop(&mut self) -> Result<()> {
-        interrupt(&self.child)?;
-        self.child.wait()?;
+/// Two storage nodes, each with half of the series, behind `vminsert` and `vmselect`.
+pub struct VictoriaCluster {
+    storages: Vec<Storage>,
+    _insert: Server,
+    _select: Server,
+    /// The base URL of tenant 0 at `vmselect`, without a slash at the end.
+    pub url: String,
+    write_url: String,
+    http: reqwest::Client,
+}
+
+struct Storage {
+    _server: Server,
+    url: String,
+}
+
+impl VictoriaCluster {
+    /// Starts the programs in the folder `programs`, without samples, with their data in `folder`.
+    pub async fn start(programs: &Path, folder: &Path) -> Result<Self> {
+        let http = client()?;
+        let (mut storages, mut insert_flags, mut select_flags) = (Vec::new(), vec![], vec![]);
+        for name in ["one", "two"] {
+            let arguments = [
+                format!("-storageDataPath={}", folder.join(name).display()),
+                "-httpListenAddr=127.0.0.1:0".to_owned(),
+                format!("-vminsertAddr={FOR_INSERT}:0"),
+                format!("-vmselectAddr={FOR_SELECT}:0"),
+                "-retentionPeriod=100y".to_owned(),
+            ];
+            let mut server = Server::start(&programs.join("vmstorage"), &arguments)?;
+            let port = server.port_at(FOR_INSERT).await?;
+            insert_flags.push(format!("-storageNode={FOR_INSERT}:{port}"));
+            let port = server.port_at(FOR_SELECT).await?;
+            select_flags.push(format!("-storageNode={FOR_SELECT}:{port}"));
+            let url = format!("http://127.0.0.1:{}", server.port_at(Ipv4Addr::LOCALHOST).await?);
+            wait_until(&http, &format!("{url}/health"), |_| true).await?;
+            storages.push(Storage { _server: server, url });
+        }
+        for flags in [&mut insert_flags, &mut select_flags] {
+            flags.push("-httpListenAddr=127.0.0.1:0".to_owned());
+        }
+        select_flags.push(format!("-cacheDataPath={}", folder.join("select").display()));
+        let mut insert = Server::start(&programs.join("vminsert"), &insert_flags)?;
+        let mut select = Server::start(&programs.join("vmselect"), &select_flags)?;
+        let write = format!("http://127.0.0.1:{}", insert.port().await?);
+        let read = format!("http://127.0.0.1:{}", select.port().await?);
+        wait_until(&http, &format!("{write}/health"), |_| true).await?;
+        wait_until(&http, &format!("{read}/health"), |_| true).await?;
+        Ok(Self {
+            storages,
+            _insert: insert,
+            _select: select,
+            url: format!("{read}/select/0/prometheus"),
+            write_url: format!("{write}/insert/0/prometheus/api/v1/write"),
+            http,
+        })
+    }
+
+    /// Gives it samples, by remote write, and makes them visible to readers.
+    pub async fn write_all(&self, series: &[Series]) -> Result<()> {
+        remote_write::write_all(&self.http, &self.write_url, series).await?;
+        // `vminsert` sends what it was given within a second.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        for storage in &self.storages {
+            get(&self.http, &format!("{}/internal/force_flush", storage.url)).await?;
+        }
         Ok(())
+    }
+
+    /// Kills the second storage node.
+    pub fn kill_one(&mut self) {
+        self.storages.pop();
     }
 }

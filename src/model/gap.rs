@@ -63,7 +63,8 @@ pub enum GapReason {
     RecorderDown,
     /// The source no longer holds, or never held, what was asked for.
     NotRetained,
-    /// Anything else; the detail says what. Of Prometheus, series that cannot be read.
+    /// Anything else; the detail says what. Of Prometheus, series that cannot be read, and what a server leaves out
+    /// that does not answer completely.
     Other,
 }
 

@@ -79,7 +79,8 @@ pub struct Versions {
     /// The version of this program.
     #[serde(default)]
     pub operator: String,
-    /// `version` of Prometheus's `/api/v1/status/buildinfo`, or the major alone.
+    /// `version` of Prometheus's `/api/v1/status/buildinfo`, or the major alone; of a compatible server with the
+    /// generation of PromQL behind it, such as `0.42.4 (PromQL 3)`.
     #[serde(default)]
     pub prometheus: Option<String>,
     /// `version` of PD's `/version`.

@@ -16,10 +16,26 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The dialect of a server by its version, such as `2.42.0` or `v3.1.0`. A version that is not
-    /// understood counts as the newest generation.
+    /// The dialect of a server by its version, such as `2.42.0`, `v3.1.0` or, of a compatible server,
+    /// `0.42.4 (PromQL 3)`. A version that is not understood counts as the newest generation.
     pub fn of_version(version: &str) -> Self {
-        let major = version.trim_start_matches('v').split('.').next().unwrap_or_default();
+        let said = version.split_once("(PromQL ").map(|(_, said)| said.trim_end_matches(')'));
+        let version = said.unwrap_or(version.trim_start_matches('v'));
+        let major = version.split('.').next().unwrap_or_default();
         if matches!(major, "0" | "1" | "2") { Self::V2 } else { Self::V3 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generation_that_a_compatible_server_evaluates_counts_more_than_its_version() {
+        assert_eq!(Dialect::of_version("2.42.0"), Dialect::V2);
+        assert_eq!(Dialect::of_version("v3.1.0"), Dialect::V3);
+        assert_eq!(Dialect::of_version("0.42.4 (PromQL 3)"), Dialect::V3);
+        assert_eq!(Dialect::of_version("3.0.0 (PromQL 2)"), Dialect::V2);
+        assert_eq!(Dialect::of_version("unknown"), Dialect::V3);
     }
 }

@@ -1,7 +1,8 @@
 //! Copies raw samples of a window out of Prometheus into the open tick.
 //!
 //! A window that the server refuses as too large is halved, then split by metric names; what it
-//! refuses even then becomes a gap. Committing is the caller's.
+//! refuses even then becomes a gap. A server that refuses a single instant too does not limit but fails, such as
+//! VictoriaMetrics's cluster whose storage nodes are down. Committing is the caller's.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
@@ -89,6 +90,8 @@ struct SkippedSeries {
     unreadable: BTreeSet<String>,
     /// The number of further series that cannot be read.
     further: u64,
+    /// Why answers may lack something, in the server's words; at most [`MOST_NAMED`].
+    incomplete: BTreeSet<String>,
 }
 
 impl SkippedSeries {
@@ -128,6 +131,12 @@ impl SkippedSeries {
             let detail = format!("series that cannot be read: {}{further}", names.join(", "));
             gaps.push(gap(GapReason::Other, detail));
         }
+        for why in &self.incomplete {
+            gaps.push(gap(
+                GapReason::Other,
+                format!("the server did not answer completely: {why}"),
+            ));
+        }
         gaps
     }
 }
@@ -142,7 +151,8 @@ struct Piece {
 /// What becomes of a piece that the server refused.
 enum Division {
     Parts(Vec<Piece>),
-    GivenUp(Gap),
+    /// Nothing is left to split: what is missing, and the selectors of it.
+    GivenUp(Gap, Vec<Selector>),
 }
 
 impl Copier {
@@ -218,7 +228,7 @@ impl Copier {
     ) -> Result<WindowStats, SourceError> {
         let mut stats = WindowStats::default();
         let mut skipped = SkippedSeries::default();
-        let mut refusals_in_a_row = 0;
+        let (mut refusals_in_a_row, mut has_answered) = (0, false);
         let Connection { mode, selectors, .. } = self.connection(open_tick).await?;
         let whole = Piece { range, selectors: selectors.clone(), names: None };
         let mut pieces = VecDeque::from([whole]);
@@ -228,7 +238,7 @@ impl Copier {
             let read = self.client.read(*mode, &piece.selectors, piece.range, &mut sink).await;
             stats.samples += sink.samples;
             match read.map(|read| stats.bytes += read.bytes) {
-                Ok(()) => refusals_in_a_row = 0,
+                Ok(()) => (refusals_in_a_row, has_answered) = (0, true),
                 Err(error) if error.is_limit() && refusals_in_a_row < most_refusals(&error) => {
                     refusals_in_a_row += 1;
                     stats.refused += 1;
@@ -237,7 +247,14 @@ impl Copier {
                         Division::Parts(parts) => {
                             parts.into_iter().rev().for_each(|part| pieces.push_front(part));
                         }
-                        Division::GivenUp(gap) => stats.left_out.push(gap),
+                        Division::GivenUp(gap, selectors) => {
+                            if !has_answered {
+                                let at = gap.range.start;
+                                self.client.read_one_instant(*mode, &selectors, at).await?;
+                                has_answered = true;
+                            }
+                            stats.left_out.push(gap);
+                        }
                     }
                 }
                 Err(error) => return Err(error),
@@ -261,7 +278,7 @@ impl Copier {
             None => self.names_in(range).await?,
         };
         if names.len() < 2 {
-            return Ok(Division::GivenUp(limit_gap(range, &names, error)));
+            return Ok(Division::GivenUp(limit_gap(range, &names, error), selectors));
         }
         let half = |half: &[String]| Piece {
             range,
@@ -358,6 +375,12 @@ impl SeriesSink for TickSink<'_> {
 
     fn unreadable(&mut self, series: &str, why: &str) {
         self.skipped.add_unreadable(series, why);
+    }
+
+    fn incomplete(&mut self, why: &str) {
+        if self.skipped.incomplete.len() < MOST_NAMED {
+            self.skipped.incomplete.insert(why.to_owned());
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub struct HistoryProgress {
     pub received_bytes: u64,
     /// The number of series in the capture.
     pub series: u64,
+    /// The number of gaps in what was copied, each as long as a slice at most.
+    pub gaps: u64,
     /// Size of the capture in bytes.
     pub file_bytes: u64,
 }
@@ -178,6 +180,7 @@ fn commit(
     let mut tick = std::mem::take(&mut open_tick.tick);
     let healed = healed(open_tick.writer.open_gaps(), covered);
     tick.gaps.extend(stats.left_out.iter().cloned());
+    progress.gaps += tick.gaps.len() as u64;
     tick.copied_from = Some(covered.start);
     tick.copied_through = Some(covered.end);
     tick.healed.extend(healed.map(|gap| Gap { healed_at: Some(now), ..gap.clone() }));

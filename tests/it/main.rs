@@ -11,6 +11,7 @@ mod documentation;
 mod fallback;
 mod frozen;
 mod gateways;
+mod incomplete;
 mod layering;
 mod log_search;
 mod logs;

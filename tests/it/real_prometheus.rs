@@ -160,6 +160,8 @@ impl operator::source::SeriesSink for Nothing {
     fn native_histogram(&mut self, _: operator::model::EncodedLabels<'_>) {}
 
     fn unreadable(&mut self, _: &str, _: &str) {}
+
+    fn incomplete(&mut self, _: &str) {}
 }
 
 /// A certificate authority, and what it signed for the server and for the recorder.

@@ -304,7 +304,7 @@ async fn prometheus_checks(
     });
     let (targets, intervals) = targets(found, subject, selectors).await;
     checks.push(interval_check(found, &intervals).await);
-    checks.push(targets);
+    checks.extend(targets);
     checks
 }
 
@@ -364,12 +364,17 @@ async fn targets(
     found: &PrometheusFound,
     subject: &Subject,
     selectors: &[Selector],
-) -> (Check, BTreeSet<i64>) {
+) -> (Vec<Check>, BTreeSet<i64>) {
     let now = clock::now();
     let range = TimeRange::new(now + -UP_WINDOW_MS, now);
     let selectors: Vec<Selector> =
         selectors.iter().map(|selector| selector.with_metrics(&["up".to_owned()])).collect();
-    let mut parts = Parts { subject, nodes: BTreeMap::new(), scrapes: BTreeMap::new() };
+    let mut parts = Parts {
+        subject,
+        nodes: BTreeMap::new(),
+        scrapes: BTreeMap::new(),
+        missing: BTreeSet::new(),
+    };
     let check = match found.client.read(found.mode, &selectors, range, &mut parts).await {
         Ok(_) if parts.nodes.is_empty() => Check::warn(
             "targets",
@@ -379,7 +384,16 @@ async fn targets(
         Ok(_) => Check::ok("targets", parts.to_string()),
         Err(error) => Check::fail("targets", error.to_string(), "see Prometheus's log"),
     };
-    (check, parts.intervals())
+    let mut checks = vec![check];
+    if !parts.missing.is_empty() {
+        let missing: Vec<&str> = parts.missing.iter().map(String::as_str).collect();
+        checks.push(Check::warn(
+            "completeness",
+            missing.join("; "),
+            "see why the stores behind this server do not answer: what they hold is not recorded",
+        ));
+    }
+    (checks, parts.intervals())
 }
 
 /// The nodes of each part of a subject.
@@ -388,6 +402,8 @@ struct Parts<'a> {
     nodes: BTreeMap<String, BTreeSet<String>>,
     /// When each target was scraped.
     scrapes: BTreeMap<Labels, Vec<Timestamp>>,
+    /// Why the server does not answer completely.
+    missing: BTreeSet<String>,
 }
 
 impl Parts<'_> {
@@ -429,6 +445,10 @@ impl SeriesSink for Parts<'_> {
     fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
 
     fn unreadable(&mut self, _: &str, _: &str) {}
+
+    fn incomplete(&mut self, why: &str) {
+        self.missing.insert(why.to_owned());
+    }
 }
 
 /// The directory itself, or its nearest ancestor that exists.

@@ -119,4 +119,6 @@ impl SeriesSink for Found {
     fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
 
     fn unreadable(&mut self, _: &str, _: &str) {}
+
+    fn incomplete(&mut self, _: &str) {}
 }

@@ -132,4 +132,6 @@ impl SeriesSink for Collected {
     fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
 
     fn unreadable(&mut self, _: &str, _: &str) {}
+
+    fn incomplete(&mut self, _: &str) {}
 }

@@ -71,7 +71,8 @@ struct Totals {
     series: u64,
     imported_answers: u64,
     live_answers: u64,
-    gaps: u64,
+    copied_gaps: u64,
+    live_gaps: u64,
 }
 
 impl Totals {
@@ -81,7 +82,7 @@ impl Totals {
             report::count(self.copied_samples + self.live_samples),
             report::count(self.series),
             report::count(self.imported_answers + self.live_answers),
-            counted(self.gaps, "gap"),
+            counted(self.copied_gaps + self.live_gaps, "gap"),
         )
     }
 }
@@ -117,7 +118,7 @@ impl Reporter {
             live_samples: progress.samples,
             series: progress.series,
             live_answers: progress.pd_answers,
-            gaps: progress.gaps,
+            live_gaps: progress.gaps,
             ..self.totals
         };
         let first = *self.started_bytes.get_or_insert(progress.file_bytes);
@@ -181,6 +182,7 @@ impl Reporter {
     /// Reports a slice of history.
     pub fn history(&mut self, progress: &HistoryProgress, now: Timestamp) {
         (self.totals.copied_samples, self.totals.series) = (progress.samples, progress.series);
+        self.totals.copied_gaps = progress.gaps;
         let elapsed_ms = (now - self.started).max(1);
         let left_ms = (progress.done_ms > 0).then(|| {
             let rest = (progress.total_ms - progress.done_ms) as f64;
@@ -192,7 +194,7 @@ impl Reporter {
                 "schema": 1, "event": "slice", "at": now, "done_ms": progress.done_ms,
                 "total_ms": progress.total_ms, "samples": progress.samples,
                 "received_bytes": progress.received_bytes, "series": progress.series,
-                "file_bytes": progress.file_bytes, "left_ms": left_ms,
+                "gaps": progress.gaps, "file_bytes": progress.file_bytes, "left_ms": left_ms,
                 "estimated_samples": estimate.map(|(samples, _)| samples),
                 "estimated_bytes": estimate.map(|(_, bytes)| bytes),
             })),

@@ -2,6 +2,8 @@
 //!
 //! Reading raw samples is in `read`.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -29,6 +31,8 @@ pub struct PrometheusClient {
     public_base: String,
     timeout: Duration,
     max_body_bytes: u64,
+    /// Whether it is known that the server is no Thanos Querier, shared between clones.
+    pub(super) lists_no_stores: Arc<AtomicBool>,
 }
 
 impl PrometheusClient {
@@ -60,6 +64,7 @@ impl PrometheusClient {
             public_base,
             timeout: options.timeout,
             max_body_bytes: options.max_body_bytes,
+            lists_no_stores: Arc::default(),
         })
     }
 
@@ -74,12 +79,19 @@ impl PrometheusClient {
     }
 
     /// The server's version, such as `2.42.0`. Only the major version, such as `3`, where the server does
-    /// not report it: builds without linker flags and some compatible servers do not. `None` where
-    /// neither can be determined.
+    /// not report it: builds without linker flags and some compatible servers do not. Where a compatible server
+    /// reports a version that is not Prometheus's, as Thanos and VictoriaMetrics do, the generation of PromQL that it
+    /// evaluates stands behind: `0.42.4 (PromQL 3)`. `None` where neither can be determined.
     pub async fn version(&self) -> Option<String> {
-        match self.build_info().await {
-            Ok(version) if !version.is_empty() => Some(version),
-            _ => self.major().await.map(str::to_owned),
+        let version = self.build_info().await.ok().filter(|version| !version.is_empty());
+        let major = self.major().await;
+        match (version, major) {
+            (Some(version), Some(major))
+                if version.trim_start_matches('v').split('.').next() != Some(major) =>
+            {
+                Some(format!("{version} (PromQL {major})"))
+            }
+            (version, major) => version.or(major.map(str::to_owned)),
         }
     }
 
@@ -235,7 +247,7 @@ impl PrometheusClient {
         self.http.open(url, headers, Ask::Post(body), self.timeout, self.max_body_bytes).await
     }
 
-    async fn get(
+    pub(super) async fn get(
         &self,
         path: &str,
         query: &[(&str, &str)],
@@ -275,27 +287,48 @@ impl PrometheusClient {
         url: &str,
         body: &'a [u8],
     ) -> Result<T, SourceError> {
+        let (data, remarks) = self.api_answer(url, body)?;
+        for warning in remarks {
+            tracing::warn!(url = public_url(url), %warning, "the source warns");
+        }
+        Ok(data)
+    }
+
+    /// The same, and why something may be missing in it: the server's warnings, without secrets.
+    pub(super) fn api_answer<'a, T: Deserialize<'a>>(
+        &self,
+        url: &str,
+        body: &'a [u8],
+    ) -> Result<(T, Vec<String>), SourceError> {
         let answer: ApiAnswer<T> = serde_json::from_slice(body).map_err(|error| {
             let start = self.redactor().body_start(body);
             self.malformed(url, format!("{error}, in {start:?}"))
         })?;
-        for warning in &answer.warnings {
-            let warning = self.redactor().redact(warning);
-            tracing::warn!(url = public_url(url), %warning, "the source warns");
+        let mut remarks: Vec<String> =
+            answer.warnings.iter().map(|text| self.readable(text)).collect();
+        if answer.is_partial {
+            remarks.push("the answer is partial".to_owned());
         }
         match answer {
-            ApiAnswer { data: Some(data), status, .. } if status == "success" => Ok(data),
+            ApiAnswer { data: Some(data), status, .. } if status == "success" => {
+                Ok((data, remarks))
+            }
             ApiAnswer { status, error_type, error, .. } if status == "error" => {
                 Err(SourceError::Reported {
                     url: public_url(url),
-                    kind: cut(&self.redactor().redact(&error_type), LONGEST_MESSAGE).into_owned(),
-                    message: cut(&self.redactor().redact(&error), LONGEST_MESSAGE).into_owned(),
+                    kind: self.readable(&error_type),
+                    message: self.readable(&error),
                 })
             }
             ApiAnswer { status, .. } => {
                 Err(self.malformed(url, format!("status {status:?} without data")))
             }
         }
+    }
+
+    /// What a server says, without secrets and not longer than is kept.
+    pub(super) fn readable(&self, text: &str) -> String {
+        cut(&self.redactor().redact(text), LONGEST_MESSAGE).into_owned()
     }
 
     pub(super) fn malformed(&self, url: &str, why: String) -> SourceError {

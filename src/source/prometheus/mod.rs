@@ -9,6 +9,7 @@ mod proto;
 mod query;
 mod read;
 mod selector;
+mod stores;
 mod xor;
 
 pub use client::PrometheusClient;

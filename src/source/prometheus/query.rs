@@ -29,6 +29,9 @@ pub(super) struct ApiAnswer<T> {
     pub(super) error: String,
     #[serde(default)]
     pub(super) warnings: Vec<String>,
+    /// VictoriaMetrics's cluster says so where a storage node does not answer.
+    #[serde(default, rename = "isPartial")]
+    pub(super) is_partial: bool,
 }
 
 /// The data of an instant query over a range vector.
@@ -169,19 +172,26 @@ pub(super) fn scrapes(up: &[Series]) -> BTreeMap<TargetKey, Vec<Timestamp>> {
 /// No end is inferred for series with timestamps of their own, which coincide with no scrape and which
 /// Prometheus does not mark either; for recording rules; for series whose `job` and `instance` name no
 /// target in `scrapes`; and for targets that are no longer scraped at all, `up` included, because they
-/// cannot be distinguished from a server that is down.
+/// cannot be distinguished from a server that is down. Nor is one inferred where a series goes on between the
+/// scrapes: a server that merges replicas, such as Thanos, may take `up` from one and the series from another.
 pub fn infer_staleness(series: &mut [Series], scrapes: &BTreeMap<TargetKey, Vec<Timestamp>>) {
     for series in series {
         let Some(scrapes) = scrapes.get(&series.labels.target()) else { continue };
         let mut markers = Vec::new();
         let mut live = false;
         let mut samples = series.samples.iter().peekable();
-        for &scrape in scrapes {
-            while samples.next_if(|sample| sample.at < scrape).is_some() {}
+        for (place, &scrape) in scrapes.iter().enumerate() {
+            while samples.next_if(|sample| sample.at < scrape).is_some() {
+                live = false;
+            }
             match samples.next_if(|sample| sample.at == scrape) {
                 Some(sample) => live = !is_stale(sample.value),
                 None if live => {
-                    markers.push(Sample { at: scrape, value: stale_marker() });
+                    let next = scrapes.get(place + 1);
+                    let before_next = |sample: &&&Sample| next.is_none_or(|next| sample.at < *next);
+                    if samples.peek().filter(before_next).is_none() {
+                        markers.push(Sample { at: scrape, value: stale_marker() });
+                    }
                     live = false;
                 }
                 None => {}
@@ -221,6 +231,22 @@ mod tests {
         let mut found = [series("x", &[(7, 5.0), (18, 6.0)])];
         infer_staleness(&mut found, &scrapes(&up));
         assert_eq!(found, [series("x", &[(7, 5.0), (18, 6.0)])]);
+    }
+
+    #[test]
+    fn a_series_that_goes_on_in_another_replica_has_not_ended() {
+        // Replica a scrapes at 10, 25, 40, replica b at 16, 31, 46; `up` is taken from a.
+        let up = [series("up", &[(10, 1.0), (25, 1.0), (40, 1.0)])];
+        for merged in [[(10, 5.0), (16, 6.0), (31, 7.0)], [(10, 5.0), (31, 6.0), (46, 7.0)]] {
+            let mut found = [series("x", &merged)];
+            infer_staleness(&mut found, &scrapes(&up));
+            assert_eq!(found, [series("x", &merged)]);
+        }
+        // `up` is taken from a and then from b, the series from a alone.
+        let up = [series("up", &[(10, 1.0), (16, 1.0), (31, 1.0), (46, 1.0)])];
+        let mut found = [series("x", &[(10, 5.0), (25, 6.0), (40, 7.0)])];
+        infer_staleness(&mut found, &scrapes(&up));
+        assert_eq!(found, [series("x", &[(10, 5.0), (25, 6.0), (40, 7.0)])]);
     }
 
     #[test]

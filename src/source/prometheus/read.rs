@@ -10,7 +10,7 @@ use super::proto::{self, Accept, Chunk, ChunkKind, Histograms};
 use super::query::{self, MatrixData, Unreadable, infer_staleness, put_in_order};
 use super::selector::Selector;
 use super::xor;
-use crate::model::{EncodedLabels, Sample, Series, TimeRange};
+use crate::model::{EncodedLabels, Sample, Series, TimeRange, Timestamp};
 use crate::source::SourceError;
 use crate::source::http::AnswerStream;
 use crate::source::protobuf::BrokenMessage;
@@ -84,6 +84,10 @@ pub trait SeriesSink: Send {
     /// Called for a series that cannot be read, with as much of its name as can be read, and the reason.
     /// Only this series is left out.
     fn unreadable(&mut self, series: &str, why: &str);
+
+    /// Called where the server says that its answer may lack series or samples, with its words: Thanos where a
+    /// store does not answer, for one.
+    fn incomplete(&mut self, why: &str);
 }
 
 /// How much a read returned.
@@ -95,6 +99,21 @@ pub struct ReadStats {
     pub samples: u64,
     /// Bytes of the answers' bodies, after HTTP's compression and before the protocol's.
     pub bytes: u64,
+}
+
+/// A sink that drops what it receives.
+struct Dropped;
+
+impl SeriesSink for Dropped {
+    fn series(&mut self, _: EncodedLabels<'_>, _: &[Sample]) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
+
+    fn unreadable(&mut self, _: &str, _: &str) {}
+
+    fn incomplete(&mut self, _: &str) {}
 }
 
 /// A sink that counts the series and samples it passes on.
@@ -169,9 +188,26 @@ impl PrometheusClient {
                 for selector in selectors {
                     self.read_by_query(selector, range, &mut counted).await?;
                 }
+                let silent = self.silent_stores(range).await;
+                silent.iter().for_each(|why| counted.sink.incomplete(why));
             }
         }
         Ok(counted.stats)
+    }
+
+    /// Reads what `selectors` find at one instant, and drops it: an answer that is never too large.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_one_instant(
+        &self,
+        mode: ReadMode,
+        selectors: &[Selector],
+        at: Timestamp,
+    ) -> Result<(), SourceError> {
+        let range = TimeRange::new(at, at.saturating_add_millis(1));
+        self.read(mode, selectors, range, &mut Dropped).await.map(drop)
     }
 
     /// Makes one remote read. Returns the kind of answer that the server sent.
@@ -287,7 +323,10 @@ impl PrometheusClient {
         let start = scrapes.values().filter_map(before).min().unwrap_or(range.start);
         let wider = TimeRange::new(start, range.end);
         let mut found = self.query_matrix(selector, wider, counted).await?;
-        infer_staleness(&mut found, &scrapes);
+        // A server that merges replicas decides anew in each window which one it follows first, so that the scrapes
+        // are those of the same window.
+        let up = self.query_matrix(&selector.scrapes(), wider, counted).await?;
+        infer_staleness(&mut found, &query::scrapes(&up));
         let mut encoded = Vec::new();
         for mut series in found {
             series.samples.retain(|sample| range.contains(sample.at));
@@ -311,7 +350,8 @@ impl PrometheusClient {
         let url = self.url("/api/v1/query");
         let body = self.post_form(&url, &[("query", &query), ("time", &time)]).await?;
         counted.stats.bytes += body.len() as u64;
-        let data: MatrixData<'_> = self.api_data(&url, &body)?;
+        let (data, remarks) = self.api_answer::<MatrixData<'_>>(&url, &body)?;
+        remarks.iter().for_each(|why| counted.sink.incomplete(why));
         if data.result_type != "matrix" {
             let why = format!("the result is of type {:?}, not a matrix", data.result_type);
             return Err(self.malformed(&url, why));
@@ -342,19 +382,11 @@ impl PrometheusClient {
     /// [`SourceError`] where the server cannot be reached, refuses access, or does not answer
     /// queries either.
     pub async fn probe(&self) -> Result<ReadMode, SourceError> {
-        struct Nothing;
-        impl SeriesSink for Nothing {
-            fn series(&mut self, _: EncodedLabels<'_>, _: &[Sample]) -> Result<(), SourceError> {
-                Ok(())
-            }
-            fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
-            fn unreadable(&mut self, _: &str, _: &str) {}
-        }
         let now = self.server_time().await?;
         let up = [Selector::parse("up")?];
         let range = TimeRange::new(now + -60_000, now);
         let stats = ReadStats::default();
-        let mut counted = Counted { sink: &mut Nothing, stats, last: Vec::new() };
+        let mut counted = Counted { sink: &mut Dropped, stats, last: Vec::new() };
         for accept in [Accept::Chunks, Accept::Samples] {
             match self.remote_read(accept, &up, range, &mut counted).await {
                 Ok(Accept::Chunks) => return Ok(ReadMode::RemoteReadChunks),

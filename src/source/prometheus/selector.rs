@@ -104,7 +104,9 @@ impl fmt::Display for Selector {
                 && matcher.comparison == Comparison::Equal
                 && is_metric_name(&matcher.value)
         };
-        let metric = self.matchers.iter().find(plain);
+        // Prometheus refuses a name before the braces where there is a further condition on it inside.
+        let on_name = self.matchers.iter().filter(|matcher| matcher.name == "__name__").count();
+        let metric = self.matchers.iter().find(plain).filter(|_| on_name == 1);
         if let Some(metric) = metric {
             formatter.write_str(&metric.value)?;
         }
@@ -372,6 +374,10 @@ mod tests {
         let two = selector.with_metrics(&["up".to_owned(), "a.b".to_owned()]);
         assert_eq!(two.to_string(), r#"{job="tikv",__name__=~"up|a\\.b"}"#);
         assert_eq!(two.scrapes().to_string(), "up{job=\"tikv\"}");
+        let narrowed = two.with_metrics(&["up".to_owned()]).to_string();
+        let refused = r#"up{job="tikv",__name__=~"up|a\\.b"}"#;
+        assert_ne!(narrowed, refused, "Prometheus: metric name must not be set twice");
+        assert_eq!(narrowed, r#"{job="tikv",__name__=~"up|a\\.b",__name__="up"}"#);
     }
 
     proptest! {

@@ -202,4 +202,6 @@ impl SeriesSink for Collect {
     fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
 
     fn unreadable(&mut self, _: &str, _: &str) {}
+
+    fn incomplete(&mut self, _: &str) {}
 }

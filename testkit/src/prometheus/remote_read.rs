@@ -37,15 +37,21 @@ pub struct Comparison {
     pub nan_payload: usize,
     /// Of `missing`: NaNs that are no staleness markers.
     pub nan_missing: usize,
-    /// Of `differ`: numbers that agree to [`DIGITS_KEPT`].
+    /// Of `differ`: numbers that agree to [`DIGITS_KEPT`], or to [`KEPT_BESIDE_LARGEST`].
     pub rounded: usize,
-    /// The largest relative difference of two numbers.
+    /// The largest relative difference of two numbers, but for those that agree to [`KEPT_BESIDE_LARGEST`] alone.
     pub furthest: f64,
+    /// Where that is: the series, the instant in milliseconds, what the server returns and what the capture holds.
+    pub furthest_at: Option<String>,
 }
 
 /// The relative difference up to which numbers agree that VictoriaMetrics keeps as decimals: its `lib/decimal` cuts at
 /// 1e-12 (`conversionPrecision`), and reading the decimal rounds once more.
 pub const DIGITS_KEPT: f64 = 2e-12;
+
+/// The difference, as a part of the largest number of the series, up to which numbers agree: VictoriaMetrics keeps the
+/// numbers of a block as integers of 64 bits with one exponent, so that small ones beside large ones lose digits, or all.
+pub const KEPT_BESIDE_LARGEST: f64 = 1e-17;
 
 /// Compares every sample of a capture with what the server returned.
 pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison> {
@@ -79,8 +85,16 @@ pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison
                     let apart = (theirs - sample.value).abs();
                     result.differ += 1;
                     result.nan_payload += usize::from(theirs.is_nan() && sample.value.is_nan());
-                    result.rounded += usize::from(apart <= theirs.abs() * DIGITS_KEPT);
-                    result.furthest = result.furthest.max(apart / theirs.abs());
+                    let numbers = expected.values().map(|bits| f64::from_bits(*bits).abs());
+                    let largest = numbers.filter(|number| number.is_finite()).fold(0.0, f64::max);
+                    let is_small = apart <= largest * KEPT_BESIDE_LARGEST;
+                    result.rounded += usize::from(is_small || apart <= theirs.abs() * DIGITS_KEPT);
+                    if !is_small && apart / theirs.abs() > result.furthest {
+                        result.furthest = apart / theirs.abs();
+                        let (at, ours) = (sample.at.as_millis(), sample.value);
+                        let text = format!("{} at {at}: {theirs} became {ours}", series.labels);
+                        result.furthest_at = Some(text);
+                    }
                 }
                 Some(_) => seen += 1,
             }

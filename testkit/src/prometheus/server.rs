@@ -29,9 +29,20 @@ impl Prometheus {
         Self::run("", scratch, flags).await
     }
 
+    /// The same with this configuration, such as one with external labels.
+    pub async fn start_configured(blocks: &Path, scratch: &Path, config: &str) -> Result<Self> {
+        copy_tree(blocks, &scratch.join("tsdb"))?;
+        Self::run(config, scratch, &[]).await
+    }
+
     /// Starts without blocks and with this configuration.
     pub async fn scraping(config: &str, scratch: &Path) -> Result<Self> {
         Self::run(config, scratch, &[]).await
+    }
+
+    /// Starts without blocks and with this configuration; it takes samples at `/api/v1/write`.
+    pub async fn receiving(config: &str, scratch: &Path) -> Result<Self> {
+        Self::run(config, scratch, &["--web.enable-remote-write-receiver".to_owned()]).await
     }
 
     async fn run(config: &str, scratch: &Path, flags: &[String]) -> Result<Self> {

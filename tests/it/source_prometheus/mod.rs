@@ -24,6 +24,7 @@ struct Collected {
     series: Vec<(Labels, Vec<Sample>)>,
     histograms: Vec<Labels>,
     unreadable: Vec<String>,
+    incomplete: Vec<String>,
 }
 
 impl SeriesSink for Collected {
@@ -38,6 +39,10 @@ impl SeriesSink for Collected {
 
     fn unreadable(&mut self, series: &str, why: &str) {
         self.unreadable.push(format!("{series}: {why}"));
+    }
+
+    fn incomplete(&mut self, why: &str) {
+        self.incomplete.push(why.to_owned());
     }
 }
 

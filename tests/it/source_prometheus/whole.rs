@@ -43,7 +43,9 @@ async fn a_server_without_a_version_is_known_by_its_windows() {
         ("", "2", Some("3")),
         ("", "3", Some("2")),
         ("", "7", None),
-        ("2.42.0", "2", Some("2.42.0")),
+        ("2.42.0", "3", Some("2.42.0")),
+        ("2.42.0", "7", Some("2.42.0")),
+        ("0.42.4", "2", Some("0.42.4 (PromQL 3)")),
     ] {
         let body = format!(
             r#"{{"status":"success","data":{{"version":"{told}","result":[10,"{count}"]}}}}"#
