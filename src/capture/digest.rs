@@ -85,7 +85,7 @@ impl CaptureReader {
         if let Some(counted) = self.counted.get() {
             return Ok(Some(counted));
         }
-        for block in &self.blocks {
+        for block in self.blocks.iter() {
             let checked = self.checked.lock().expect("nothing panics while it adds a number");
             let is_checked = checked.contains(&block.id);
             drop(checked);

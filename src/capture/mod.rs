@@ -3,6 +3,7 @@
 //! The format is specified in `docs/capture-format.md`. All SQL of the program is in this module.
 //! It does not know what metrics and PD answers mean, and evaluates nothing.
 
+mod block_rows;
 mod codec;
 mod copy_range;
 mod damage;

@@ -11,6 +11,7 @@ use std::sync::{Mutex, OnceLock};
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
+use super::block_rows::BlockRows;
 use super::codec::{Columns, DecodeError, open_envelope};
 use super::damage::Damage;
 use super::digest::{ReadableContent, pd_hash};
@@ -70,7 +71,7 @@ pub struct CaptureReader {
     meta: RunMeta,
     state: CommittedState,
     pub(super) targets: Vec<Target>,
-    pub(super) blocks: Vec<BlockRow>,
+    pub(super) blocks: BlockRows,
     /// Samples that are not sealed yet, by target number (from 1).
     pub(super) journal: BTreeMap<u32, Vec<Columns>>,
     journal_ids: BTreeMap<u32, Vec<u64>>,
@@ -120,7 +121,7 @@ impl CaptureReader {
             state: file.state()?,
             file,
             targets: Vec::new(),
-            blocks: Vec::new(),
+            blocks: BlockRows::default(),
             journal: BTreeMap::new(),
             journal_ids: BTreeMap::new(),
             journal_pd: Vec::new(),
@@ -389,7 +390,7 @@ impl CaptureReader {
         for block in blocks.iter().filter(|block| block.target > self.target_count()) {
             self.note_block(block, "", "its target is not in the capture");
         }
-        self.blocks = blocks;
+        self.blocks = BlockRows::new(blocks);
         Ok(())
     }
 

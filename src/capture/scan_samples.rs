@@ -248,9 +248,8 @@ impl CaptureReader {
         range: TimeRange,
     ) -> impl Iterator<Item = &BlockRow> {
         let (start, end) = (range.start.as_millis(), range.end.as_millis());
-        self.blocks
-            .iter()
-            .filter(move |block| block.target == number && block.last >= start && block.first < end)
+        let own = self.blocks.of(number);
+        own.filter(move |block| block.last >= start && block.first < end)
     }
 
     /// Reads a block and its header; `None` where it is damaged, has ordinals from `series` on, or

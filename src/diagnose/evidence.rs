@@ -3,7 +3,7 @@
 //! Reading it from a capture or from a live recorder is left to the caller.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, OnceLock};
 
 use crate::diagnose::clocks::Clocks;
@@ -14,8 +14,8 @@ use crate::diagnose::observations::series_table::SeriesTable;
 use crate::diagnose::survey::Survey;
 use crate::diagnose::thresholds::Thresholds;
 use crate::model::{
-    AsOf, ClockOffset, Gap, LogEvent, Loss, PdAnswer, ScrapedBy, Series, SettingsEvent, TargetKey,
-    TimeRange, Timestamp, Told, Unreadable,
+    AsOf, ClockOffset, Component, Gap, LogEvent, Loss, PdAnswer, ScrapedBy, Series, SettingsEvent,
+    TargetKey, TimeRange, Timestamp, Told, Unreadable,
 };
 use crate::nodes::{ListedMember, ListedStore, Listing, Nodes};
 
@@ -57,6 +57,8 @@ pub struct Evidence {
     /// Samples by metric and labels, and when each target was scraped.
     pub series: SeriesTable,
     survey: OnceLock<Survey>,
+    /// By component, the longest of the typical scrape intervals of its targets.
+    intervals: OnceLock<BTreeMap<Component, i64>>,
     /// PD's answers, as histories of its stores, members and configuration.
     pub pd: PdHistory,
     /// Times in which a source was not observed, ascending.
@@ -140,6 +142,7 @@ impl Evidence {
             as_of,
             series,
             survey: OnceLock::new(),
+            intervals: OnceLock::new(),
             pd,
             gaps,
             logs,
@@ -151,6 +154,19 @@ impl Evidence {
             thresholds: Thresholds::default(),
             scraped_by: parts.scraped_by,
         }
+    }
+
+    /// The longest of the typical scrape intervals of the targets of a component, in milliseconds. Every outage asks
+    /// for it, and there may be one of every target, so that it is found once.
+    pub fn longest_interval(&self, component: Component) -> i64 {
+        let intervals = self.intervals.get_or_init(|| {
+            let components: BTreeSet<Component> =
+                self.nodes.targets.iter().map(|target| target.component).collect();
+            let longest = |one| (one, self.series.longest_interval(self.nodes.names_of(one)));
+            components.into_iter().map(longest).collect()
+        });
+        let found = intervals.get(&component).copied();
+        found.unwrap_or_else(|| self.series.longest_interval([]))
     }
 
     /// Adds what was surveyed, as far as it was known; a survey that was added before stays.

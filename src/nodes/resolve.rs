@@ -7,6 +7,7 @@ use super::address::without_scheme;
 use super::beside::{Beside, beside};
 use super::by_name::NodeIndex;
 use super::cluster::{Chosen, choose};
+use super::label_sets::LabelSets;
 use super::listing::{ListedStore, Listing};
 use super::matching::only;
 use super::members::match_members;
@@ -95,6 +96,22 @@ pub struct Nodes {
     pub beside_stores: Vec<Beside>,
     /// The same of members.
     pub beside_members: Vec<Beside>,
+}
+
+/// Says of many series whether they are a cluster's targets'.
+#[derive(Debug)]
+pub struct TargetFinder {
+    sets: LabelSets,
+}
+
+impl TargetFinder {
+    /// Whether a series is one of the cluster's targets, as it was recorded.
+    pub fn has(&self, series: &Labels) -> bool {
+        let changed = as_scraped(series);
+        let series = changed.as_ref().unwrap_or(series);
+        let has_any = |instance: &str| self.sets.held_by(series, instance).next().is_some();
+        has_any(series.get("instance").unwrap_or_default()) || has_any("")
+    }
 }
 
 /// The counter of heartbeats that PD's leader handled, by the `store` and its `address`.
@@ -238,6 +255,14 @@ impl Nodes {
         let is_of =
             |target: &Labels| target.iter().all(|(name, value)| series.get(name) == Some(value));
         self.targets.iter().map(|target| &target.labels).chain(&self.former).any(is_of)
+    }
+
+    /// As [`has_target_of`](Self::has_target_of), for many series.
+    pub fn finder(&self) -> TargetFinder {
+        let mut sets = LabelSets::default();
+        let all = self.targets.iter().map(|target| &target.labels).chain(&self.former);
+        all.enumerate().for_each(|(number, labels)| sets.add(number, labels));
+        TargetFinder { sets }
     }
 
     /// The place in [`stores`](Self::stores) of the store with this id.

@@ -4,7 +4,7 @@
 //! What becomes of their series is left to `replicas`.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::address::canonical;
 use super::listed_at::ListedNode;
@@ -55,11 +55,12 @@ impl Compared<'_> {
         }
         let nodes: Vec<usize> =
             (0..self.index.labels.len()).filter(|one| self.component(*one).is_node()).collect();
-        let by_place = by_place(self.index, &nodes);
-        for place in by_place.values() {
-            for (number, &a) in place.iter().enumerate() {
-                for &b in &place[number + 1..] {
-                    if self.is_same(a, b) {
+        for mut place in by_place(self.index, &nodes).into_values() {
+            place.sort_by_key(|one| (self.spans[*one].map(|span| span.start), *one));
+            for (number, &one) in place.iter().enumerate() {
+                for &next in place[number + 1..].iter().take(NEIGHBOURS) {
+                    let (a, b) = (one.min(next), one.max(next));
+                    if parts.first(a) != parts.first(b) && self.is_same(a, b) {
                         parts.join(a, b);
                     }
                 }
@@ -115,8 +116,11 @@ impl Compared<'_> {
     /// Where there are more targets than nodes, joins those at different places: what PD lists under one
     /// store's addresses one after another, and what exchanges messages with the same peers.
     fn join_surplus(&self, nodes: &[usize], listing: &Listing<'_>, parts: &mut Parts) {
-        for store in listing.stores.values() {
-            self.join_moved(nodes, store, parts);
+        if listing.stores.values().any(|store| !store.former.is_empty()) {
+            let by_value = self.stores_by_value(nodes);
+            for store in listing.stores.values() {
+                self.join_moved(&by_value, store, parts);
+            }
         }
         // What was removed within the window may have had a target before.
         let scraped =
@@ -130,7 +134,7 @@ impl Compared<'_> {
                 let own = nodes.iter().copied().filter(|one| self.component(*one) == component);
                 own.filter(|one| parts.is_first(*one)).collect()
             };
-            if listed == 0 || free(parts).len() <= listed {
+            if listed == 0 || !(listed + 1..=MOST_FREE).contains(&free(parts).len()) {
                 continue;
             }
             let like = |a: usize, b: usize| {
@@ -162,14 +166,28 @@ impl Compared<'_> {
         all.filter(|(a, b)| alike(*a, *b) && self.may_be_same(*a, *b)).collect()
     }
 
-    fn join_moved(&self, nodes: &[usize], store: &ListedStore<'_>, parts: &mut Parts) {
-        let stores = || nodes.iter().copied().filter(|one| self.component(*one) == Component::Tikv);
-        let at = |addresses: &[&str]| -> Vec<usize> {
-            let addresses: BTreeSet<String> =
-                addresses.iter().filter(|one| !one.is_empty()).map(|one| canonical(one)).collect();
-            stores()
-                .filter(|one| self.values(*one).iter().any(|value| addresses.contains(value)))
-                .collect()
+    /// The targets of TiKVs by the values of their labels that may be addresses.
+    fn stores_by_value(&self, nodes: &[usize]) -> HashMap<String, Vec<usize>> {
+        let mut found: HashMap<String, Vec<usize>> = HashMap::new();
+        for &one in nodes.iter().filter(|one| self.component(**one) == Component::Tikv) {
+            for value in self.values(one) {
+                found.entry(value).or_default().push(one);
+            }
+        }
+        found
+    }
+
+    fn join_moved(
+        &self,
+        by_value: &HashMap<String, Vec<usize>>,
+        store: &ListedStore<'_>,
+        parts: &mut Parts,
+    ) {
+        let at = |addresses: &[&str]| -> BTreeSet<usize> {
+            let addresses = addresses.iter().filter(|one| !one.is_empty());
+            let found = addresses.filter_map(|one| by_value.get(&canonical(one)));
+            // A value that so many targets share is no address of a node.
+            found.filter(|targets| targets.len() <= NEIGHBOURS).flatten().copied().collect()
         };
         let former: Vec<&str> = store.former.iter().map(String::as_str).collect();
         if former.is_empty() {
@@ -283,6 +301,15 @@ pub(super) fn are_possible(index: &TargetIndex, listing: &Listing<'_>) -> bool {
 /// For how long, in milliseconds, a target that is gone may still be scraped beside the one that follows it.
 const OVERLAP_MS: i64 = 60_000;
 
+/// With how many of the targets that begin next at the same place a target is compared. A pod that moves every few
+/// minutes for a day comes after few others at a time; where each of tens of thousands were compared with all others,
+/// that would take minutes.
+const NEIGHBOURS: usize = 100;
+
+/// Among how many targets those of one node are looked for by what they exchange with others and by when they came:
+/// each is compared with each other one. The largest clusters have several hundred stores.
+const MOST_FREE: usize = 2_000;
+
 /// Things that are joined to disjoint parts.
 struct Parts {
     /// The first of its part, or one that leads to it.
@@ -294,8 +321,10 @@ impl Parts {
         Self { before: (0..len).collect() }
     }
 
-    fn first(&self, mut one: usize) -> usize {
+    fn first(&mut self, mut one: usize) -> usize {
         while self.before[one] != one {
+            // Each step halves the way for the next time.
+            self.before[one] = self.before[self.before[one]];
             one = self.before[one];
         }
         one
@@ -311,7 +340,7 @@ impl Parts {
     }
 
     /// The parts with more than one member.
-    fn groups(&self) -> Vec<Group> {
+    fn groups(&mut self) -> Vec<Group> {
         let mut parts: BTreeMap<usize, Group> = BTreeMap::new();
         for one in 0..self.before.len() {
             parts.entry(self.first(one)).or_default().push(one);
@@ -326,11 +355,99 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::Sample;
+    use crate::nodes::replicas::merged;
 
     #[test]
     fn a_pair_is_exclusive_if_neither_side_has_another_partner() {
         let pairs = vec![(0, 1), (2, 3), (3, 4), (5, 6)];
         assert_eq!(exclusive(pairs, 7).collect::<Vec<_>>(), [(0, 1), (5, 6)]);
+    }
+
+    /// The series `up` of `count` targets with these labels, all scraped at the same three instants.
+    fn stores(count: usize, labels: impl Fn(usize) -> Labels) -> Vec<Series> {
+        let sample = |second: i64| Sample { at: Timestamp::from_millis(second * 1000), value: 1.0 };
+        let samples: Vec<Sample> = [0, 15, 30].map(sample).to_vec();
+        let own = [("__name__", "up"), ("job", "tikv")];
+        let labels = (0..count).map(|number| labels(number).with(&own));
+        labels.map(|labels| Series { labels, samples: samples.clone() }).collect()
+    }
+
+    /// How many series are left once they are merged, where PD lists `count` stores, each with a former address; `None`
+    /// where that takes longer than a minute.
+    fn merged_within_a_minute(
+        series: Vec<Series>,
+        count: usize,
+        former_address: impl Fn(usize) -> String + Send + 'static,
+    ) -> Option<usize> {
+        let (done, waits) = mpsc::channel();
+        std::thread::spawn(move || {
+            let now: Vec<String> = (0..count).map(|store| format!("new-{store}:1")).collect();
+            let former: Vec<[String; 1]> =
+                (0..count).map(|store| [former_address(store)]).collect();
+            let mut listing = Listing::default();
+            for (store, (now, former)) in now.iter().zip(&former).enumerate() {
+                let listed = ListedStore { address: now, former, ..ListedStore::default() };
+                listing.stores.insert(StoreId(store as u64), listed);
+            }
+            done.send(merged(series, &listing).0.len())
+        });
+        waits.recv_timeout(Duration::from_secs(60)).ok()
+    }
+
+    #[test]
+    fn of_thousands_of_targets_at_one_place_not_all_pairs_are_compared() {
+        let of_clusters = stores(10_000, |number| {
+            let cluster = number.to_string();
+            Labels::from_pairs(&[("instance", "10.0.0.1:20180"), ("tidb_cluster", &cluster)])
+        });
+        let found = merged_within_a_minute(of_clusters, 0, |_| String::new());
+        assert_eq!(found, Some(10_000));
+    }
+
+    #[test]
+    fn of_thousands_of_targets_more_than_nodes_not_all_pairs_are_compared() {
+        let others = stores(20_000, |number| {
+            Labels::from_pairs(&[("instance", &format!("store-{number}:1"))])
+        });
+        assert_eq!(merged_within_a_minute(others, 1, |_| String::new()), Some(20_000));
+    }
+
+    #[test]
+    fn thousands_of_stores_find_the_targets_of_their_former_addresses_in_seconds() {
+        let moved = stores(4_000, |number| {
+            let (kind, store) = (["old", "new"][number % 2], number / 2);
+            Labels::from_pairs(&[("instance", &format!("{kind}-{store}:1"))])
+        });
+        let found = merged_within_a_minute(moved, 4_000, |store| format!("old-{store}:1"));
+        assert_eq!(found, Some(2_000));
+    }
+
+    #[test]
+    fn targets_that_follow_one_another_at_one_place_are_one_node_however_many_there_are() {
+        let mut pods = stores(300, |number| {
+            let instance = format!("10.0.{}.{}:20180", number / 100, number % 100);
+            Labels::from_pairs(&[("instance", &instance), ("pod", "basic-tikv-0")])
+        });
+        for (number, pod) in pods.iter_mut().enumerate() {
+            pod.samples.iter_mut().for_each(|sample| {
+                sample.at = sample.at.saturating_add_millis(number as i64 * 45_000);
+            });
+        }
+        assert_eq!(merged_within_a_minute(pods, 0, |_| String::new()), Some(1));
+    }
+
+    #[test]
+    fn a_long_chain_is_joined_in_seconds() {
+        const LEN: usize = 200_000;
+        let (done, waits) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut parts = Parts::new(LEN);
+            (1..LEN).rev().for_each(|one| parts.join(one, one - 1));
+            (0..LEN).for_each(|_| assert_eq!(parts.first(LEN - 1), 0));
+            done.send(parts.groups().len())
+        });
+        assert_eq!(waits.recv_timeout(Duration::from_secs(20)), Ok(1));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::address::{host, short_name};
 use super::beside::PodName;
 use super::component::{exposing, named};
+use super::label_sets::LabelSets;
 use crate::model::{Component, Labels, SCRAPED_BY, Series, TargetKey};
 
 /// What Prometheus scrapes under one set of labels.
@@ -145,6 +146,10 @@ pub fn target_identity(series: &Labels) -> Vec<(String, String)> {
     found.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// Among how many targets with one job and instance that is looked for with which a series about something else shares
+/// most labels. Of kube-state-metrics a Prometheus has one or a few; a series must not look at tens of thousands.
+const MOST_OF_KEY: usize = 256;
+
 /// Which target each series belongs to.
 #[derive(Debug, Default)]
 pub(super) struct TargetIndex {
@@ -154,7 +159,9 @@ pub(super) struct TargetIndex {
     pub components: Vec<Component>,
     /// How many samples its `up` has.
     pub scrapes: Vec<usize>,
-    by_instance: HashMap<String, Vec<usize>>,
+    sets: LabelSets,
+    /// The first targets with each job and instance, at most [`MOST_OF_KEY`].
+    by_key: HashMap<TargetKey, Vec<usize>>,
 }
 
 impl TargetIndex {
@@ -184,9 +191,12 @@ impl TargetIndex {
     }
 
     fn add(&mut self, labels: Labels, scrapes: usize) -> usize {
-        let instance = labels.get("instance").unwrap_or_default().to_owned();
         let target = self.labels.len();
-        self.by_instance.entry(instance).or_default().push(target);
+        self.sets.add(target, &labels);
+        let of_key = self.by_key.entry(labels.target()).or_default();
+        if of_key.len() < MOST_OF_KEY {
+            of_key.push(target);
+        }
         self.labels.push(labels);
         self.scrapes.push(scrapes);
         target
@@ -196,28 +206,22 @@ impl TargetIndex {
     /// there are several.
     pub fn of(&self, series: &Labels) -> Option<usize> {
         let instance = series.get("instance")?;
-        let candidates = self.by_instance.get(instance)?.iter().copied();
-        let has_all = |target: &usize| {
-            self.labels[*target].iter().all(|(name, value)| series.get(name) == Some(value))
-        };
-        let whole = candidates.filter(has_all).max_by_key(|target| self.labels[*target].len());
-        whole.or_else(|| self.of_honoured(series, instance))
+        let whole = self.sets.held_by(series, instance).max().map(|held| held.number);
+        whole.or_else(|| self.of_honoured(series))
     }
 
     /// The target of a series about something else, such as a pod, whose labels stand in place of the target's
     /// own, as with `honor_labels`: of those with its job and instance, the one that shares most labels with it.
-    fn of_honoured(&self, series: &Labels, instance: &str) -> Option<usize> {
+    fn of_honoured(&self, series: &Labels) -> Option<usize> {
         if exposing(series.metric()) != Some(Component::Kubernetes) {
             return None;
         }
-        let job = series.get("job");
-        let own = self.by_instance.get(instance)?.iter().copied();
-        let of_job = own.filter(|target| self.labels[*target].get("job") == job);
+        let of_key = self.by_key.get(&series.target())?.iter().copied();
         let shared = |target: &usize| {
             let labels = self.labels[*target].iter();
             labels.filter(|(name, value)| series.get(name) == Some(*value)).count()
         };
-        of_job.rev().max_by_key(shared)
+        of_key.rev().max_by_key(shared)
     }
 }
 
@@ -275,4 +279,39 @@ fn telling_names(targets: &[&Labels], taken: &BTreeSet<String>) -> Vec<String> {
     };
     let found = kinds.iter().find_map(all_of);
     found.unwrap_or_else(|| targets.iter().map(|labels| labels.to_string()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Which target each of the series `up` at one address belongs to.
+    fn targets_at_one_address(labels: impl Fn(usize) -> Labels + Send + 'static) -> Vec<usize> {
+        const TARGETS: usize = 20_000;
+        let (done, waits) = mpsc::channel();
+        std::thread::spawn(move || {
+            let own = [("__name__", "up"), ("job", "tikv"), ("instance", "10.0.0.1:20180")];
+            let all = (0..TARGETS).map(|number| labels(number).with(&own));
+            let all: Vec<Series> =
+                all.map(|labels| Series { labels, samples: Vec::new() }).collect();
+            let index = TargetIndex::new(&all);
+            done.send(all.iter().filter_map(|one| index.of(&one.labels)).collect())
+        });
+        waits.recv_timeout(Duration::from_secs(60)).expect("no series looks at every target")
+    }
+
+    #[test]
+    fn tens_of_thousands_of_targets_at_one_address_are_told_apart_in_seconds() {
+        let by_value = targets_at_one_address(|number| {
+            Labels::from_pairs(&[("replica_of", &number.to_string())])
+        });
+        assert!(by_value.into_iter().eq(0..20_000));
+        let by_name = targets_at_one_address(|number| {
+            Labels::from_pairs(&[(&format!("label_{number}"), "yes")])
+        });
+        assert!(by_name.into_iter().eq(0..20_000));
+    }
 }

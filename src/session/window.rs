@@ -284,7 +284,8 @@ impl<'s> Window<'s> {
         let verdict = diagnose_surveyed(&evidence, || self.survey())?;
         let mut recording = self.recording;
         // Another cluster's targets, and what replicas recorded twice, are no news of this one.
-        recording.series.retain(|series| evidence.nodes.has_target_of(&series.labels));
+        let ours = evidence.nodes.finder();
+        recording.series.retain(|series| ours.has(&series.labels));
         Ok((Judgement { verdict, recording, pd }, evidence))
     }
 

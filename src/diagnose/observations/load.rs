@@ -92,7 +92,7 @@ fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
 /// serves nothing after its last sample. Targets that exist from the beginning are scraped in turn: the grid
 /// begins where all of them are known. `tracks` are in the order of `evidence.nodes.stores`.
 pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
-    let interval = evidence.series.longest_interval(evidence.nodes.names_of(Component::Tikv));
+    let interval = evidence.longest_interval(Component::Tikv);
     let firsts = || tracks.iter().filter_map(|track| track.0.first()).map(|point| point.since);
     let Some(earliest) = firsts().min() else { return Track::default() };
     let together = earliest.saturating_add_millis(2 * interval);

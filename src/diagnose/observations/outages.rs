@@ -417,3 +417,32 @@ pub fn unscraped(evidence: &Evidence) -> Vec<(String, Silence)> {
     };
     scraped_nodes(evidence).flat_map(missing).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::diagnose::evidence::Parts;
+    use crate::model::{Labels, Sample, Series};
+
+    #[test]
+    fn outages_of_thousands_of_stores_are_found_in_seconds() {
+        const STORES: usize = 10_000;
+        let at = |second: i64| Timestamp::from_millis(second * 1000);
+        let down = move |store: usize| {
+            let samples = (0..8).map(|scrape| Sample { at: at(scrape * 15), value: 0.0 }).collect();
+            let instance = format!("store-{store}:20180");
+            let pairs = [("__name__", "up"), ("job", "tikv"), ("instance", instance.as_str())];
+            Series { labels: Labels::from_pairs(&pairs), samples }
+        };
+        let (done, waits) = mpsc::channel();
+        std::thread::spawn(move || {
+            let parts = Parts { series: (0..STORES).map(down).collect(), ..Parts::default() };
+            let evidence = Evidence::new(TimeRange::new(at(0), at(120)), at(120), parts);
+            done.send(outages(&evidence).len())
+        });
+        assert_eq!(waits.recv_timeout(Duration::from_secs(60)), Ok(STORES));
+    }
+}

@@ -40,7 +40,7 @@ pub(super) fn part_rises(evidence: &Evidence, load: &Load, whole: &[Rise]) -> Ve
         risen.extend(own.filter(|one| !is_known(one)).map(|one| (one, store)));
     }
     risen.sort_by_key(|(departure, store)| (departure.onset, *store));
-    let interval = evidence.series.longest_interval(evidence.nodes.names_of(Component::Tikv));
+    let interval = evidence.longest_interval(Component::Tikv);
     let together =
         |a: &(Departure, usize), b: &(Departure, usize)| b.0.onset - a.0.onset <= 2 * interval;
     let groups = risen.chunk_by(together);

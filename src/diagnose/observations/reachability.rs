@@ -45,7 +45,7 @@ fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
 /// A heartbeat comes every 10 s, so two scrapes without any, while other stores had some, are silence.
 fn by_handled_heartbeats(evidence: &Evidence, known: &StoreNode, range: TimeRange) -> Reachability {
     let table = &evidence.series;
-    let interval = table.longest_interval(evidence.nodes.names_of(Component::Pd));
+    let interval = evidence.longest_interval(Component::Pd);
     let settled = TimeRange::new(
         range.start.saturating_add_millis(interval),
         range.end.saturating_add_millis(1),
@@ -71,7 +71,7 @@ fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     let (row, column) = row_and_column(own, outage.store);
     outage.reports = own.iter().map(|edge| edge.reports).sum();
     let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
-    let interval = evidence.series.longest_interval(evidence.nodes.names_of(Component::Tikv));
+    let interval = evidence.longest_interval(Component::Tikv);
     // The interval in which it began is mixed, and so is the one in which it ended.
     let settled = TimeRange::new(
         range.start.saturating_add_millis(interval),
