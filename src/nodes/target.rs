@@ -266,18 +266,13 @@ pub(super) fn names(targets: &[(&Labels, Component)]) -> Vec<String> {
 /// Names for targets that share an `instance`: their pods, else their jobs before the instance, else all of their
 /// labels.
 fn telling_names(targets: &[&Labels], taken: &BTreeSet<String>) -> Vec<String> {
-    let pods = |labels: &Labels| pod_of(labels).map(str::to_owned);
-    let keys = |labels: &Labels| Some(labels.target().to_string());
-    let kinds: [&dyn Fn(&Labels) -> Option<String>; 2] = [&pods, &keys];
-    let all_of = |kind: &&dyn Fn(&Labels) -> Option<String>| -> Option<Vec<String>> {
-        let names: Vec<String> =
-            targets.iter().map(|labels| kind(labels)).collect::<Option<_>>()?;
+    let pods = targets.iter().map(|labels| pod_of(labels).map(str::to_owned)).collect();
+    let keys = targets.iter().map(|labels| labels.target().to_string()).collect();
+    let tells_apart = |names: &Vec<String>| {
         let differing: BTreeSet<&String> = names.iter().collect();
-        let is_free =
-            differing.len() == names.len() && differing.iter().all(|one| !taken.contains(*one));
-        is_free.then_some(names)
+        differing.len() == names.len() && differing.iter().all(|one| !taken.contains(*one))
     };
-    let found = kinds.iter().find_map(all_of);
+    let found = [pods, Some(keys)].into_iter().flatten().find(tells_apart);
     found.unwrap_or_else(|| targets.iter().map(|labels| labels.to_string()).collect())
 }
 
