@@ -7,45 +7,22 @@ use operator::capture::{CaptureReader, CaptureWriter};
 use operator::model::{Gap, GapReason, TimeRange, Timestamp};
 use operator::record::{Copier, Ending, Stop, copy_history};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use testkit::capture_server::accept;
+use tokio::net::TcpListener;
 
-/// An answer: its status with the reason, its type and its body.
-type Answer = (&'static str, &'static str, String);
+/// An answer: its status, its type and its body.
+type Answer = (u16, &'static str, String);
 
 /// Serves what `answer` says to a path, on loopback. The base URL.
 async fn serve(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("the listener is bound"));
     let answer = Arc::new(answer);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let answer = answer.clone();
-            tokio::spawn(async move { reply(stream, &*answer).await.ok() });
-        }
-    });
+    tokio::spawn(accept(listener, move |path, _| {
+        let (status, kind, body) = answer(path.split('?').next().unwrap_or_default());
+        Some((status, kind, body.into_bytes()))
+    }));
     url
-}
-
-async fn reply(
-    mut stream: TcpStream,
-    answer: &(dyn Fn(&str) -> Answer + Sync),
-) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let lower = head.to_lowercase();
-    let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
-    stream.read_exact(&mut body).await?;
-    let (status, kind, body) = answer(head.split([' ', '?']).nth(1).unwrap_or_default());
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-    );
-    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await
 }
 
 /// Copies a minute out of the server at `url`. The gaps and the number of samples of the capture.
@@ -82,15 +59,15 @@ async fn a_storage_node_that_is_down_is_waited_for_and_not_taken_for_a_limit() {
     let url = serve(move |path| match path {
         // The names are answered in part; as many exports are refused as a window of a minute is split into.
         "/api/v1/label/__name__/values" => (
-            "200 OK",
+            200,
             "application/json",
             r#"{"status":"success","isPartial":true,"data":["m"]}"#.to_owned(),
         ),
         "/api/v1/export" if refused.fetch_add(1, Ordering::SeqCst) < 3 => {
-            ("503 Service Unavailable", "text/plain; charset=utf-8", NODE_IS_DOWN.to_owned())
+            (503, "text/plain; charset=utf-8", NODE_IS_DOWN.to_owned())
         }
         _ => (
-            "200 OK",
+            200,
             "application/stream+json; charset=utf-8",
             "{\"metric\":{\"__name__\":\"m\",\"job\":\"a\"},\"values\":[1.5],\"timestamps\":[15000]}\n"
                 .to_owned(),
@@ -107,16 +84,16 @@ const JSON: &str = "application/json";
 fn thanos(warnings: &'static str, stores: &'static str) -> impl Fn(&str) -> Answer {
     move |path| match path {
         "/api/v1/query" => (
-            "200 OK",
+            200,
             JSON,
             format!(
                 r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{"__name__":"m","job":"a"}},"values":[[15,"1.5"]]}}],"analysis":{{}}}}{warnings}}}"#
             ),
         ),
         "/api/v1/stores" => {
-            ("200 OK", JSON, format!(r#"{{"status":"success","data":{{"sidecar":[{stores}]}}}}"#))
+            (200, JSON, format!(r#"{{"status":"success","data":{{"sidecar":[{stores}]}}}}"#))
         }
-        _ => ("404 Not Found", "text/plain; charset=utf-8", "404 page not found\n".to_owned()),
+        _ => (404, "text/plain; charset=utf-8", "404 page not found\n".to_owned()),
     }
 }
 
@@ -152,13 +129,11 @@ async fn a_store_that_thanos_asks_no_more_is_a_gap_of_its_own_time() {
 async fn a_version_that_is_not_prometheus_s_has_the_generation_of_promql_behind_it() {
     let version = async |version: &'static str, count: &'static str| {
         let url = serve(move |path| match path {
-            "/api/v1/status/buildinfo" => (
-                "200 OK",
-                JSON,
-                format!(r#"{{"status":"success","data":{{"version":"{version}"}}}}"#),
-            ),
+            "/api/v1/status/buildinfo" => {
+                (200, JSON, format!(r#"{{"status":"success","data":{{"version":"{version}"}}}}"#))
+            }
             _ => (
-                "200 OK",
+                200,
                 JSON,
                 format!(
                     r#"{{"status":"success","data":{{"resultType":"scalar","result":[10,"{count}"]}}}}"#
