@@ -31,6 +31,11 @@ impl Server {
         Ok(Self { child, program: program.to_owned() })
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The first port on which it listens.
     pub async fn port(&mut self) -> Result<u16> {
         port_of(&mut self.child).await.with_context(|| self.program.display().to_string())

@@ -2,18 +2,17 @@
 //! it goes on.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use operator::diagnose::HORIZON_MS;
 use operator::model::Timestamp;
 use testkit::capture_server::{CaptureServer, LoopedCapture};
 use testkit::clock::ServerClock;
-use testkit::process::interrupt;
 
 use super::cost::{cpu_seconds, memory_mb, peak_memory_mb};
+use super::server::Server;
 
 /// What is watched, and for how long.
 pub struct Watching {
@@ -39,15 +38,12 @@ pub async fn run(watching: &Watching, clock: fn() -> Timestamp) -> Result<()> {
     println!("{series} series every {} s, {hours} h of them at first", STEP_MS / 1_000);
     let stand = CaptureServer::start(supply, ServerClock::Real).await?;
     let scratch = tempfile::tempdir()?;
-    let mut watch = Watch(
-        Command::new(&watching.operator)
-            .args(["watch", "--run", "watched", "--quiet", "--prometheus", &stand.prometheus])
-            .args(["--pd", &stand.pd, "--dir"])
-            .arg(scratch.path())
-            .stdout(Stdio::null())
-            .spawn()?,
-    );
-    let pid = watch.0.id();
+    let dir = scratch.path().display().to_string();
+    let arguments = ["watch", "--run", "watched", "--quiet", "--prometheus", &stand.prometheus];
+    let arguments = arguments.into_iter().chain(["--pd", &stand.pd, "--dir", &dir]);
+    let arguments: Vec<String> = arguments.map(str::to_owned).collect();
+    let mut watch = Server::start(&watching.operator, &arguments)?;
+    let pid = watch.id();
     tokio::time::sleep(SETTLING).await;
     let copied = (cpu_seconds(pid)?, peak_memory_mb(&pid.to_string())?);
     println!(
@@ -61,17 +57,5 @@ pub async fn run(watching: &Watching, clock: fn() -> Timestamp) -> Result<()> {
     let share = (cpu_seconds(pid)? - copied.0) / measured.as_secs_f64() * 100.0;
     let (held, peak) = (memory_mb(&pid.to_string())?, peak_memory_mb(&pid.to_string())?);
     println!("{share:>6.1} % of one core from then on, {held:.0} MB, at most {peak:.0} MB");
-    interrupt(&watch.0)?;
-    ensure!(watch.0.wait()?.code().is_some(), "the watch was ended by a signal");
-    Ok(())
-}
-
-/// The watching process; it does not outlive a campaign that fails.
-struct Watch(Child);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    watch.stop()
 }
